@@ -1,0 +1,329 @@
+/*
+ * factmerge--1.0.sql
+ *
+ * The objects of the extension.  What a user calls is named factmerge_... and
+ * lives in the schema that CREATE EXTENSION was given; what the extension
+ * keeps for itself lives in schema factmerge.
+ *
+ * Columns that name relations are regclass, and everything else is kept by
+ * name: pg_dump and pg_upgrade carry both, whereas a bare oid would point
+ * elsewhere after a restore.
+ */
+\echo Use "CREATE EXTENSION factmerge" to load this file. \quit
+
+CREATE SCHEMA factmerge;
+GRANT USAGE ON SCHEMA factmerge TO PUBLIC;
+COMMENT ON SCHEMA factmerge IS 'what factmerge keeps: declarations, history, conflicts, key maps';
+
+CREATE TYPE factmerge_provenance AS ENUM ('source', 'destination', 'both', 'derived');
+COMMENT ON TYPE factmerge_provenance IS
+'where a fact comes from, seen from the merge named in its column factmerge_merge: only the source had it, only the destination, both, or neither (derived: a handler added it during the merge)';
+
+/*
+ * History
+ */
+CREATE TABLE factmerge.merge (
+	merge_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	source name NOT NULL,
+	destination name NOT NULL,
+	merged_by name NOT NULL,
+	merged_at timestamptz NOT NULL,
+	fact_tables integer NOT NULL DEFAULT 0,
+	source_facts bigint NOT NULL DEFAULT 0,
+	in_both bigint NOT NULL DEFAULT 0,
+	copied bigint NOT NULL DEFAULT 0,
+	conflicts bigint NOT NULL DEFAULT 0,
+	events bigint NOT NULL DEFAULT 0,
+	skipped_categorically bigint NOT NULL DEFAULT 0,
+	skipped_in_both bigint NOT NULL DEFAULT 0,
+	skipped_friends_in_both bigint NOT NULL DEFAULT 0,
+	skipped_one_sided bigint NOT NULL DEFAULT 0,
+	unhandled bigint NOT NULL DEFAULT 0,
+	replayed bigint NOT NULL DEFAULT 0,
+	derived bigint NOT NULL DEFAULT 0,
+	elapsed interval
+);
+COMMENT ON TABLE factmerge.merge IS 'one row per merge, with its totals';
+GRANT SELECT ON factmerge.merge TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.merge', '');
+SELECT pg_catalog.pg_extension_config_dump('factmerge.merge_merge_id_seq', '');
+
+CREATE TABLE factmerge.merge_table (
+	merge_id bigint NOT NULL REFERENCES factmerge.merge ON DELETE CASCADE,
+	"position" integer NOT NULL,
+	fact_table name NOT NULL,
+	source_facts bigint NOT NULL,
+	in_both bigint NOT NULL,
+	copied bigint NOT NULL,
+	conflicts bigint NOT NULL,
+	events bigint NOT NULL,
+	skipped_categorically bigint NOT NULL,
+	skipped_in_both bigint NOT NULL,
+	skipped_friends_in_both bigint NOT NULL,
+	skipped_one_sided bigint NOT NULL,
+	unhandled bigint NOT NULL,
+	replayed bigint NOT NULL,
+	derived bigint NOT NULL,
+	match_ms double precision NOT NULL,
+	dump_ms double precision NOT NULL,
+	mark_ms double precision NOT NULL,
+	friends_ms double precision NOT NULL,
+	replay_ms double precision NOT NULL,
+	PRIMARY KEY (merge_id, "position")
+);
+COMMENT ON TABLE factmerge.merge_table IS 'one row per merge and fact table, in walk order, with its counts and the milliseconds of each stage';
+GRANT SELECT ON factmerge.merge_table TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.merge_table', '');
+
+/*
+ * Conflicts hold values of the users' rows, so they are read through
+ * factmerge_conflicts(), which asks for SELECT on the fact table.
+ */
+CREATE TABLE factmerge.conflict (
+	merge_id bigint NOT NULL REFERENCES factmerge.merge ON DELETE CASCADE,
+	fact_table regclass NOT NULL,
+	key jsonb NOT NULL,
+	column_name name NOT NULL,
+	source_value text,
+	destination_value text
+);
+CREATE INDEX conflict_merge_id_idx ON factmerge.conflict (merge_id);
+COMMENT ON TABLE factmerge.conflict IS 'columns in which a fact of the source and the same fact of the destination differed; the destination''s value was kept';
+SELECT pg_catalog.pg_extension_config_dump('factmerge.conflict', '');
+
+/*
+ * Key maps: one table per source and fact table, typed like the fact table's
+ * key.  They belong to the fact table's owner and are ordinary tables to
+ * pg_dump; this is their register.
+ */
+CREATE TABLE factmerge.key_map (
+	source name NOT NULL,
+	fact_table regclass NOT NULL,
+	map regclass NOT NULL,
+	columns name[] NOT NULL,
+	PRIMARY KEY (fact_table, source)
+);
+COMMENT ON TABLE factmerge.key_map IS 'which table maps the keys of which source''s facts to those of which fact table';
+GRANT SELECT ON factmerge.key_map TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.key_map', '');
+
+CREATE SEQUENCE factmerge.key_map_number;
+COMMENT ON SEQUENCE factmerge.key_map_number IS 'numbers the names of the key map tables';
+SELECT pg_catalog.pg_extension_config_dump('factmerge.key_map_number', '');
+
+/*
+ * Declarations
+ */
+CREATE TABLE factmerge.handler (
+	fact_table regclass NOT NULL,
+	handler text NOT NULL,
+	priority integer NOT NULL,
+	found_from text NOT NULL CHECK (found_from IN ('any', 'this')),
+	PRIMARY KEY (fact_table, handler)
+);
+COMMENT ON TABLE factmerge.handler IS 'functions declared as handlers by factmerge_add_handler()';
+GRANT SELECT ON factmerge.handler TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.handler', '');
+
+CREATE TABLE factmerge.ignored_trigger (
+	fact_table regclass NOT NULL,
+	trigger_name name NOT NULL,
+	PRIMARY KEY (fact_table, trigger_name)
+);
+COMMENT ON TABLE factmerge.ignored_trigger IS 'triggers that derive nothing, declared by factmerge_ignore_trigger()';
+GRANT SELECT ON factmerge.ignored_trigger TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.ignored_trigger', '');
+
+/*
+ * Defaults of the provenance columns: what an INSERT means depends on whether
+ * a merge is replaying in this backend, so the default has to be asked.
+ */
+CREATE FUNCTION factmerge.current_provenance()
+RETURNS factmerge_provenance
+AS 'MODULE_PATHNAME', 'factmerge_current_provenance'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION factmerge.current_provenance() IS
+'the provenance of a fact inserted now: derived while a merge runs handlers in this session, else destination';
+
+CREATE FUNCTION factmerge.current_merge()
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_current_merge'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION factmerge.current_merge() IS
+'the merge that runs handlers in this session, or null';
+
+CREATE FUNCTION factmerge.fact_number(fact_table oid, fact tid)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_fact_number'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION factmerge.fact_number(oid, tid) IS
+'a number that tells the facts of the running merge apart, whatever their tables';
+
+/*
+ * Called by generated SQL
+ */
+CREATE FUNCTION factmerge.missing_reference(foreign_key text, value anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'factmerge_missing_reference'
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION factmerge.missing_reference(text, anyelement) IS
+'raises the error for a reference of the source that leads nowhere';
+
+/*
+ * Merging
+ */
+CREATE FUNCTION factmerge_merge(
+	source name,
+	destination name,
+	dry_run boolean DEFAULT false,
+	OUT merge_id bigint,
+	OUT fact_tables integer,
+	OUT source_facts bigint,
+	OUT in_both bigint,
+	OUT copied bigint,
+	OUT conflicts bigint,
+	OUT events bigint,
+	OUT skipped_categorically bigint,
+	OUT skipped_in_both bigint,
+	OUT skipped_friends_in_both bigint,
+	OUT skipped_one_sided bigint,
+	OUT unhandled bigint,
+	OUT replayed bigint,
+	OUT derived bigint,
+	OUT elapsed interval)
+RETURNS record
+AS 'MODULE_PATHNAME', 'factmerge_merge'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_merge(name, name, boolean) IS
+'merges the facts of schema source into schema destination and replays the events that can still derive something; returns one row of totals (source_facts = in_both + copied; events = the four skips + unhandled + replayed). With dry_run the totals are the same and nothing stays, merge_id is null. Errors: a schema, table or column that does not fit, missing rights, ambiguous sameness, a handler that raises; then nothing is changed';
+
+CREATE FUNCTION factmerge_prepare(schema name)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_prepare'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_prepare(name) IS
+'adds the provenance columns to the fact tables of a schema ahead of a merge, under a short ACCESS EXCLUSIVE lock; returns how many tables were changed';
+
+CREATE FUNCTION factmerge_report(
+	merge_id bigint DEFAULT NULL,
+	OUT fact_table name,
+	OUT source_facts bigint,
+	OUT in_both bigint,
+	OUT copied bigint,
+	OUT conflicts bigint,
+	OUT events bigint,
+	OUT skipped_categorically bigint,
+	OUT skipped_in_both bigint,
+	OUT skipped_friends_in_both bigint,
+	OUT skipped_one_sided bigint,
+	OUT unhandled bigint,
+	OUT replayed bigint,
+	OUT derived bigint,
+	OUT match_ms double precision,
+	OUT dump_ms double precision,
+	OUT mark_ms double precision,
+	OUT friends_ms double precision,
+	OUT replay_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_report'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_report(bigint) IS
+'a row per fact table of a merge (by default the latest one), in walk order: its counts, and the milliseconds of each stage. Error: no such merge';
+
+CREATE FUNCTION factmerge_conflicts(
+	merge_id bigint DEFAULT NULL,
+	OUT fact_table regclass,
+	OUT key jsonb,
+	OUT column_name name,
+	OUT source_value text,
+	OUT destination_value text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_conflicts'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_conflicts(bigint) IS
+'the columns in which facts of a merge (by default the latest one) differed between source and destination although they are the same fact: the key in the destination and both values. Asks for SELECT on the fact table. Error: no such merge';
+
+CREATE FUNCTION factmerge_origin(
+	fact_table regclass,
+	VARIADIC key "any",
+	OUT merge_id bigint,
+	OUT source name,
+	OUT provenance factmerge_provenance,
+	OUT source_key jsonb,
+	OUT merged_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_origin'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_origin(regclass, "any") IS
+'where the fact with this key (one argument per key column) came from: a row per source that a merge met it in, with the key it has there; a row without source for a derived fact; no row for a fact that only the destination ever had. Errors: no such fact, a table without key';
+
+CREATE FUNCTION factmerge_tables(
+	schema name,
+	OUT "position" integer,
+	OUT fact_table regclass,
+	OUT key name[],
+	OUT key_kind text,
+	OUT sameness text,
+	OUT handlers text[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_tables'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_tables(name) IS
+'the fact tables of a schema in walk order (referenced tables first): key, its kind (surrogate, natural, none), the sameness that identifies a fact, and the handlers';
+
+CREATE FUNCTION factmerge_friends(
+	schema name,
+	OUT fact_table regclass,
+	OUT friend_table regclass,
+	OUT hops integer,
+	OUT path text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_friends'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_friends(name) IS
+'every path of at most factmerge.friend_hops foreign keys, followed either way, from the facts of one table to their friends in another';
+
+CREATE FUNCTION factmerge_verify(
+	schema name,
+	OUT fact_table regclass,
+	OUT fact jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_verify'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_verify(name) IS
+'replays every event of every handler of a schema, returns each fact that was missing, and takes everything back; no row means that the schema is saturated';
+
+/*
+ * Declaring
+ */
+CREATE FUNCTION factmerge_add_handler(
+	fact_table regclass,
+	handler text,
+	priority integer DEFAULT 0,
+	found_from text DEFAULT 'any')
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_add_handler'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_add_handler(regclass, text, integer, text) IS
+'declares a function as handler of a fact table: handler(fact_table) RETURNS void, which inserts what follows from the fact, or RETURNS SETOF target_table, whose rows factmerge saves. Handlers of higher priority run first. found_from says from which of its facts a derivation is found: any (whichever arrives last; the default) or this (only from this table''s fact). Declaring it again changes priority and found_from. Errors: no such function, wrong signature, not the owner';
+
+CREATE FUNCTION factmerge_drop_handler(fact_table regclass, handler text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_drop_handler'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_drop_handler(regclass, text) IS
+'takes back factmerge_add_handler(). Errors: not declared, not the owner';
+
+CREATE FUNCTION factmerge_ignore_trigger(fact_table regclass, trigger name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_ignore_trigger'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_ignore_trigger(regclass, name) IS
+'declares that an AFTER INSERT trigger derives nothing (it audits, it notifies), so that no merge replays events to it. Errors: no such trigger, not the owner';
+
+CREATE FUNCTION factmerge_unignore_trigger(fact_table regclass, trigger name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unignore_trigger'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unignore_trigger(regclass, name) IS
+'takes back factmerge_ignore_trigger(). Errors: not declared, not the owner';

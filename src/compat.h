@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  the one place for differences between versions of PostgreSQL
+ *
+ * 16: object_ownercheck() replaced pg_class_ownercheck(), object_aclcheck()
+ *	   replaced pg_proc_aclcheck() and pg_namespace_aclcheck(), and
+ *	   stringToQualifiedNameList() can report errors softly.
+ * 17: getIdentitySequence() takes a Relation.
+ * 18: PG_MODULE_MAGIC_EXT(); a foreign key may be NOT ENFORCED.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_COMPAT_H
+#define FACTMERGE_COMPAT_H
+
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "utils/acl.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+
+/* Whether a role owns a relation. */
+static inline bool
+OwnsRelation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* Whether a role may call a function. */
+static inline bool
+MayExecute(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role,
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/* Whether a role may look things up in a schema. */
+static inline bool
+MayUseSchema(Oid schema, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, schema, role,
+						   ACL_USAGE) == ACLCHECK_OK;
+#else
+	return pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+/* The parts of a possibly qualified name. */
+static inline List *
+ParseQualifiedName(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
+#endif
+}
+
+/* The sequence behind an identity column. */
+static inline Oid
+IdentitySequence(Relation relation, AttrNumber column)
+{
+#if PG_VERSION_NUM >= 170000
+	return getIdentitySequence(relation, column, false);
+#else
+	return getIdentitySequence(RelationGetRelid(relation), column, false);
+#endif
+}
+
+/* Whether a foreign key holds for every row. */
+static inline bool
+HoldsForEveryRow(Form_pg_constraint constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->convalidated && constraint->conenforced;
+#else
+	return constraint->convalidated;
+#endif
+}
+
+#endif							/* FACTMERGE_COMPAT_H */

@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * declare.c
+ *	  declaring handlers, and triggers that are none
+ *
+ * Declarations are rows in tables of schema factmerge that name relations as
+ * regclass and everything else by name, so that pg_dump and pg_upgrade carry
+ * them.  To declare something of a table one has to own it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "factmerge.h"
+#include "handler.h"
+
+PG_FUNCTION_INFO_V1(factmerge_add_handler);
+PG_FUNCTION_INFO_V1(factmerge_drop_handler);
+PG_FUNCTION_INFO_V1(factmerge_ignore_trigger);
+PG_FUNCTION_INFO_V1(factmerge_unignore_trigger);
+
+/*
+ * Refuse to declare anything of a table that is not the caller's.
+ */
+static void
+CheckTable(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", relation)));
+	if (get_rel_relkind(relation) != RELKIND_RELATION &&
+		get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", name),
+				 errhint("Only tables hold facts.")));
+	if (!OwnsRelation(relation, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+}
+
+/*
+ * factmerge_add_handler(regclass, text, integer, text)
+ */
+Datum
+factmerge_add_handler(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	char	   *found_from = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	SqlArgs		args = {0};
+	Handler    *handler;
+
+	CheckTable(relation);
+	handler = FunctionHandler(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (strcmp(found_from, "any") != 0 && strcmp(found_from, "this") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("found_from \"%s\" is neither \"any\" nor \"this\"", found_from),
+				 errhint("Say \"this\" for a handler that finds a derivation only from a fact of this table.")));
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(handler->name));
+	SqlAddArg(&args, INT4OID, PG_GETARG_DATUM(2));
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(found_from));
+	SqlExecuteAsOwner("INSERT INTO factmerge.handler (fact_table, handler, priority, found_from)"
+					  " VALUES ($1, $2, $3, $4) ON CONFLICT (fact_table, handler)"
+					  " DO UPDATE SET priority = excluded.priority, found_from = excluded.found_from",
+					  &args);
+	SqlFinish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_drop_handler(regclass, text).  The function itself may be gone, so
+ * a name without schema is compared with the end of the names declared.
+ */
+Datum
+factmerge_drop_handler(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	List	   *names = ParseQualifiedName(name);
+	SqlArgs		args = {0};
+	uint64		count;
+
+	CheckTable(relation);
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlAddArg(&args, BOOLOID, BoolGetDatum(list_length(names) > 1));
+	SqlAddArg(&args, TEXTOID,
+			  CStringGetTextDatum(list_length(names) > 1 ?
+								  quote_qualified_identifier(strVal(linitial(names)),
+															 strVal(lsecond(names))) :
+								  quote_identifier(strVal(linitial(names)))));
+	count = SqlExecuteAsOwner("DELETE FROM factmerge.handler WHERE fact_table OPERATOR(pg_catalog.=) $1"
+							  " AND CASE WHEN $2 THEN handler OPERATOR(pg_catalog.=) $3"
+							  " ELSE pg_catalog.right(handler, pg_catalog.length($3) OPERATOR(pg_catalog.+) 1)"
+							  " OPERATOR(pg_catalog.=) pg_catalog.concat('.', $3) END", &args);
+	SqlFinish();
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("%s is not declared as a handler of table \"%s\"", name,
+						get_rel_name(relation)),
+				 errhint("factmerge_tables() lists the handlers of a schema's tables.")));
+	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_ignore_trigger(regclass, name)
+ */
+Datum
+factmerge_ignore_trigger(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	SqlArgs		args = {0};
+
+	CheckTable(relation);
+	(void) get_trigger_oid(relation, NameStr(*PG_GETARG_NAME(1)), false);
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
+	SqlExecuteAsOwner("INSERT INTO factmerge.ignored_trigger (fact_table, trigger_name)"
+					  " VALUES ($1, $2) ON CONFLICT DO NOTHING", &args);
+	SqlFinish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_unignore_trigger(regclass, name)
+ */
+Datum
+factmerge_unignore_trigger(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	SqlArgs		args = {0};
+	uint64		count;
+
+	CheckTable(relation);
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
+	count = SqlExecuteAsOwner("DELETE FROM factmerge.ignored_trigger"
+							  " WHERE fact_table OPERATOR(pg_catalog.=) $1"
+							  " AND trigger_name OPERATOR(pg_catalog.=) $2", &args);
+	SqlFinish();
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("trigger \"%s\" of table \"%s\" is not ignored",
+						NameStr(*PG_GETARG_NAME(1)), get_rel_name(relation))));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * dump.c
+ *	  copying the facts that only the source has
+ *
+ * One INSERT ... SELECT per table, in the order of the new keys, with every
+ * reference translated through the key maps.  merge.c has set
+ * session_replication_role to replica meanwhile, so that triggers behave as under logical replication:
+ * those of the user fire only if they are ENABLE ALWAYS or REPLICA, and those
+ * of foreign keys do not fire at all.
+ *
+ * What the triggers of constraints would have checked row by row is checked
+ * here for the whole set: references that the key map or the source's own
+ * foreign key does not prove, by one anti-join each, and deferrable unique and
+ * exclusion constraints, by one self-join each.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "catalog/index.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "factmerge.h"
+
+/*
+ * Append the value that a copied fact gets in a column.
+ */
+static void
+AppendCopied(StringInfo sql, Column *column)
+{
+	if (column->map_number > 0)
+		appendStringInfo(sql, "m.destination_%d", column->map_number);
+	else if (column->new_value && column->surrogate)
+		appendStringInfoString(sql, column->new_value);
+	else
+		AppendTranslated(sql, column);
+}
+
+/*
+ * Copy the facts of one table.
+ */
+static void
+DumpTable(Merge *merge, FactTable *table)
+{
+	StringInfoData columns;
+	StringInfoData values;
+	StringInfoData sql;
+	SqlArgs		args = {0};
+	ListCell   *lc;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	initStringInfo(&sql);
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (column->generated)
+			continue;
+		appendStringInfo(&columns, "%s, ", quote_identifier(column->name));
+		AppendCopied(&values, column);
+		appendStringInfoString(&values, ", ");
+	}
+	appendStringInfo(&sql, "INSERT INTO %s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN
+					 ") OVERRIDING SYSTEM VALUE SELECT %s'source', $1 FROM ",
+					 QualifiedRelation(table->destination), columns.data, values.data);
+	AppendSourceRow(&sql, merge, table);
+	appendStringInfo(&sql, " JOIN %s AS m ON ", table->map);
+	AppendMapJoin(&sql, table, "m", "source", "s");
+	appendStringInfoString(&sql, " WHERE m.merge_id = $1 AND NOT m.in_both ORDER BY ");
+	foreach(lc, table->address)
+		appendStringInfo(&sql, "%sm.%s_%d", foreach_current_index(lc) ? ", " : "",
+						 table->keyed ? "destination" : "source",
+						 ((Column *) lfirst(lc))->map_number);
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	SqlExecute(merge->snapshot, sql.data, &args);
+}
+
+/*
+ * Whether nobody has proven yet that the copied facts' references lead
+ * somewhere.  Remapped ones are proven by the key map.
+ */
+static bool
+NeedsProof(Reference *reference)
+{
+	return reference->in_destination && !reference->remapped && !reference->proven;
+}
+
+/*
+ * Prove one reference for all copied facts at once.
+ */
+static void
+ProveReference(Merge *merge, FactTable *table, Reference *reference)
+{
+	StringInfoData sql;
+	char	  **row;
+	ListCell   *lc;
+	bool		first = true;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE ",
+					 AddressText(table, "x"), QualifiedRelation(table->destination));
+	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
+	foreach(lc, reference->columns)
+		appendStringInfo(&sql, " AND x.%s IS NOT NULL",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS y WHERE ",
+					 QualifiedRelation(reference->target_relation));
+	foreach(lc, reference->columns)
+	{
+		int			i = foreach_current_index(lc);
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(&sql, " AND ", &first);
+		AppendEquality(&sql, psprintf("y.%s", quote_identifier(list_nth(reference->target_names, i))),
+					   list_nth_oid(reference->operators, i),
+					   psprintf("x.%s", quote_identifier(column->name)),
+					   column->collation);
+	}
+	appendStringInfoString(&sql, ") LIMIT 1");
+	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
+						table->name, reference->name),
+				 errdetail("What fact %s refers to is not in table %s.", row[0],
+						   QualifiedRelation(reference->target_relation)),
+				 errhint("Add to the source what it refers to, or correct the reference.")));
+}
+
+/*
+ * The operator by which column i of a deferrable constraint excludes.
+ */
+static Oid
+ExcludingOperator(Relation index, Oid *exclusion, int i)
+{
+	if (exclusion)
+		return exclusion[i];
+	return get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i],
+							   index->rd_opcintype[i], BTEqualStrategyNumber);
+}
+
+/*
+ * Check one deferrable unique or exclusion constraint for the copied facts.
+ */
+static void
+CheckDeferrable(Merge *merge, FactTable *table, Oid index_oid)
+{
+	Relation	index = index_open(index_oid, AccessShareLock);
+	Oid		   *exclusion = NULL;
+	Oid		   *procedures;
+	uint16	   *strategies;
+	StringInfoData sql;
+	char	  **row;
+
+	if (index->rd_index->indisexclusion)
+		RelationGetExclusionInfo(index, &exclusion, &procedures, &strategies);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s, %s FROM %s AS x JOIN %s AS y ON (x.tableoid, x.ctid) <> (y.tableoid, y.ctid)",
+					 AddressText(table, "x"), AddressText(table, "y"),
+					 QualifiedRelation(table->destination),
+					 QualifiedRelation(table->destination));
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber	number = index->rd_index->indkey.values[i];
+		const char *name;
+
+		if (number == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot check deferrable constraint \"%s\" of table \"%s\"",
+							RelationGetRelationName(index), table->name),
+					 errdetail("It is on an expression."),
+					 errhint("Make the constraint not deferrable.")));
+		name = quote_identifier(get_attname(table->destination, number, false));
+		appendStringInfoString(&sql, " AND ");
+		AppendEquality(&sql, psprintf("x.%s", name),
+					   ExcludingOperator(index, exclusion, i),
+					   psprintf("y.%s", name), index->rd_indcollation[i]);
+	}
+	appendStringInfoString(&sql, " WHERE ");
+	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
+	appendStringInfoString(&sql, " LIMIT 1");
+	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(exclusion ? ERRCODE_EXCLUSION_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("a copied fact of table \"%s\" violates constraint \"%s\"",
+						table->name, RelationGetRelationName(index)),
+				 errdetail("Fact %s conflicts with fact %s.", row[0], row[1]),
+				 errhint("Correct one of the two facts before merging.")));
+	index_close(index, AccessShareLock);
+}
+
+/*
+ * Check what the triggers of constraints did not.
+ */
+static void
+CheckConstraints(Merge *merge, FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->references)
+		if (NeedsProof(lfirst(lc)))
+		ProveReference(merge, table, lfirst(lc));
+	foreach(lc, table->deferred_keys)
+		CheckDeferrable(merge, table, lfirst_oid(lc));
+}
+
+/*
+ * Copy the facts that only the source has, and check all references.
+ */
+void
+DumpFacts(Merge *merge)
+{
+	ListCell   *lc;
+	instr_time	start;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		StartClock(&start);
+		ReportActivity(merge, table, "copying");
+		if (table->counts.copied > 0)
+			DumpTable(merge, table);
+		StopClock(table, STAGE_DUMP, &start);
+	}
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		StartClock(&start);
+		ReportActivity(merge, table, "checking");
+		if (table->counts.copied > 0)
+			CheckConstraints(merge, table);
+		StopClock(table, STAGE_DUMP, &start);
+	}
+}

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * factmerge.c
+ *	  what the server needs to load the extension, and its settings
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "factmerge.h"
+
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "factmerge");
+#else
+PG_MODULE_MAGIC;
+#endif
+
+void		_PG_init(void);
+
+int			friend_hops = 2;
+
+/*
+ * Define the settings.
+ */
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("factmerge.friend_hops",
+							"Foreign keys that lead from a fact to its farthest friends.",
+							"A handler may inspect facts that are so many foreign keys away, each followed either way.",
+							&friend_hops, 2, 0, 8, PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	MarkGUCPrefixReserved("factmerge");
+}

@@ -1,0 +1,244 @@
+/*-------------------------------------------------------------------------
+ *
+ * factmerge.h
+ *	  what the stages of a merge share
+ *
+ * A Merge is what passes from stage to stage: the two schemas as they were
+ * found, and the counts that end up in the report.  The stages themselves,
+ * one source file each, are declared at the end in the order in which
+ * merge.c calls them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_H
+#define FACTMERGE_H
+
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "portability/instr_time.h"
+#include "query.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* Settings, see factmerge.c */
+extern int	friend_hops;
+
+/* The names of the two columns that factmerge adds to a fact table */
+#define PROVENANCE_COLUMN	"factmerge_provenance"
+#define MERGE_COLUMN		"factmerge_merge"
+
+/* How a value of the source becomes one of the destination */
+typedef enum ColumnConversion
+{
+	CONVERT_NOT,				/* same type */
+	CONVERT_CAST,				/* an implicit cast widens it */
+	CONVERT_TEXT				/* types of the same name, one in each schema */
+} ColumnConversion;
+
+/*
+ * A live column that both schemas have.  Where two tables stand side by side,
+ * types are those of the destination.
+ */
+typedef struct Column
+{
+	char	   *name;
+	AttrNumber	number;			/* in the destination */
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		nullable;		/* in either schema */
+	bool		generated;
+	char	   *new_value;		/* SQL for a new key, if the database generates
+								 * the values of this column */
+	bool		random;			/* ... as random uuids */
+	Oid			sequence;		/* ... from a sequence */
+	bool		surrogate;		/* generated, and part of a key */
+	bool		system;			/* tableoid or ctid, see address */
+	bool		remapped;		/* a reference to it may need another value */
+	ColumnConversion conversion;
+	struct Reference *reference;	/* the one that says what a remapped
+									 * column's value becomes */
+	int			reference_column;	/* ... by this column of it */
+	int			map_number;		/* which column of the key map, or 0 */
+} Column;
+
+/* A unique index on plain columns */
+typedef struct UniqueKey
+{
+	char	   *name;
+	bool		primary;
+	bool		immediate;		/* not deferrable */
+	bool		nulls_not_distinct;
+	List	   *columns;		/* of Column */
+	List	   *operators;		/* Oids: the equality of the index */
+	List	   *collations;		/* Oids */
+} UniqueKey;
+
+/* A foreign key of either schema, or of both */
+typedef struct Reference
+{
+	char	   *name;
+	struct FactTable *table;	/* the fact table that refers */
+	struct FactTable *target;	/* the one referred to, NULL outside the schema */
+	Oid			target_relation;	/* in the destination */
+	int			number;			/* among those of its table, from 1 */
+	List	   *columns;		/* of Column */
+	List	   *target_columns; /* of Column, NIL outside the schema */
+	List	   *target_names;	/* of char * */
+	List	   *operators;		/* Oids: target = referring */
+	bool		in_source;
+	bool		in_destination;
+	bool		proven;			/* the source guarantees that it leads somewhere */
+	bool		closed;			/* what a side refers to is on that side */
+	bool		remapped;		/* its values change on the way */
+} Reference;
+
+/* What is counted for each fact table */
+typedef struct Counts
+{
+	int64		source_facts;
+	int64		in_both;
+	int64		copied;
+	int64		conflicts;
+	int64		events;
+	int64		skipped_categorically;
+	int64		skipped_in_both;
+	int64		skipped_friends_in_both;
+	int64		skipped_one_sided;
+	int64		unhandled;
+	int64		replayed;
+	int64		derived;
+} Counts;
+
+typedef enum Stage
+{
+	STAGE_MATCH,
+	STAGE_DUMP,
+	STAGE_MARK,
+	STAGE_FRIENDS,
+	STAGE_REPLAY
+} Stage;
+
+#define STAGES (STAGE_REPLAY + 1)
+
+/* A table that is present under the same name in both schemas */
+typedef struct FactTable
+{
+	char	   *name;
+	Oid			source;			/* invalid if only one schema is looked at */
+	Oid			destination;
+	Oid			owner;			/* of the destination */
+	bool		partitioned;	/* the destination */
+	int			position;		/* in walk order, from 1 */
+	int			component;		/* tables that refer to each other in a circle
+								 * share it */
+	List	   *columns;		/* of Column */
+	List	   *keys;			/* of UniqueKey, usable to tell facts apart */
+	List	   *deferred_keys;	/* Oids of constraints checked late */
+	List	   *references;		/* of Reference, from this table */
+	List	   *referrers;		/* of Reference, to this table */
+	List	   *sameness;		/* of UniqueKey; NIL: the whole row */
+	bool		keyed;			/* address is a key, not tableoid and ctid */
+	List	   *address;		/* of Column: what addresses one fact */
+	List	   *map_columns;	/* of Column: address and what is referred to */
+	char	   *map;			/* the key map, qualified and quoted */
+	bool		settled;		/* the key map is complete */
+	bool		tags_speak;		/* the tags alone say who has a fact */
+	bool		has_tags;		/* the provenance columns existed before */
+	int64		destination_facts;	/* before the merge */
+	List	   *handlers;		/* of Handler, see handler.h */
+	char	   *events;			/* table of mixed events, or NULL */
+	Counts		counts;
+	double		milliseconds[STAGES];
+} FactTable;
+
+typedef struct Merge
+{
+	int64		id;				/* 0 in a dry run */
+	char	   *source;			/* schemas */
+	char	   *destination;
+	bool		dry_run;
+	Snapshot	snapshot;		/* all statements run under it */
+	List	   *tables;			/* of FactTable, in walk order */
+	char	   *search_path;	/* the caller's */
+	instr_time	start;
+} Merge;
+
+/* Which databases had a fact before the merge */
+typedef enum Side
+{
+	SIDE_SOURCE,				/* only the source */
+	SIDE_DESTINATION,			/* only the destination */
+	SIDE_BOTH,
+	SIDE_IN_SOURCE				/* the source, and perhaps the destination */
+} Side;
+
+/* schema.c */
+extern Oid	FindSchema(const char *name);
+extern List *DescribeSchemas(Oid source, Oid destination);
+extern List *DescribeSchema(Oid schema);
+extern char *AddressText(FactTable *table, const char *alias);
+
+/* lock.c */
+extern void CheckRights(Merge *merge);
+extern void LockTables(Merge *merge);
+
+/* translate.c */
+extern void AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table);
+extern void AppendSourceValue(StringInfo sql, Column *column);
+extern void AppendTranslated(StringInfo sql, Column *column);
+extern void AppendMatched(StringInfo sql, Column *column);
+extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
+						  const char *side, const char *alias);
+extern void AppendEquality(StringInfo sql, const char *left, Oid operator,
+						   const char *right, Oid collation);
+extern void AppendRowEquality(StringInfo sql, List *columns, List *operators,
+							  List *collations, bool nulls_equal,
+							  const char *alias);
+extern List *WholeRow(FactTable *table);
+
+/* keymap.c */
+extern void OpenKeyMap(Merge *merge, FactTable *table);
+extern void SettleKeyMap(Merge *merge, FactTable *table);
+
+/* sameness.c */
+extern void MatchFacts(Merge *merge);
+
+/* conflict.c */
+extern void RecordConflicts(Merge *merge);
+
+/* provenance.c */
+extern void MarkFacts(Merge *merge);
+extern void AppendSideCondition(StringInfo sql, Merge *merge, FactTable *table,
+								const char *alias, Side side);
+extern Oid	ProvenanceType(void);
+extern int	AddProvenanceColumns(List *tables);
+extern void EnterMerge(MemoryContext context);
+extern void BeginDeriving(int64 merge_id);
+extern void EndDeriving(void);
+extern void LeaveMerge(void);
+
+/* dump.c */
+extern void DumpFacts(Merge *merge);
+
+/* friends.c */
+extern void FindMixedEvents(Merge *merge);
+
+/* replay.c */
+extern void ReplayEvents(Merge *merge);
+
+/* report.c */
+extern void BeginHistory(Merge *merge);
+extern void EndHistory(Merge *merge, Counts *totals);
+extern void SumCounts(Merge *merge, Counts *totals);
+extern Datum TotalsRow(FunctionCallInfo fcinfo, Merge *merge, Counts *totals);
+extern void ReportActivity(Merge *merge, FactTable *table, const char *doing);
+extern int64 MergeArgument(FunctionCallInfo fcinfo);
+extern void StartClock(instr_time *start);
+extern void StopClock(FactTable *table, Stage stage, instr_time *start);
+
+/* merge.c */
+extern char *LockSearchPath(void);
+extern void LockSequences(List *tables);
+
+#endif							/* FACTMERGE_H */

@@ -1,0 +1,895 @@
+/*-------------------------------------------------------------------------
+ *
+ * friends.c
+ *	  who is friends with whom, and which events are mixed
+ *
+ * The friends of a fact are the facts that at most factmerge.friend_hops
+ * foreign keys lead to, each followed either way.  An event is mixed if its
+ * fact and its friends are neither all in the source nor all in the
+ * destination; the event of a fact that only the source has, if one of its
+ * friends is only in the destination.
+ *
+ * Instead of looking at the friends of one fact after the other, this walks
+ * from the facts that one side alone has towards the events, one foreign key
+ * a round.  What a round finds about the facts of a table is its
+ * neighbourhood, a temporary table with, for each fact that has any,
+ *
+ *	its columns that take part in references,
+ *	from_destination	whether a fact that only the destination has is within
+ *						so many steps
+ *	lowest, highest		the numbers of two facts that only the source has
+ *						within so many steps, to be able to tell that there is
+ *						one other than the event's own
+ *
+ * The last step joins the events with the neighbourhoods next to them.
+ *
+ * Two observations keep that cheap.  What a side refers to is on that side (if
+ * a foreign key says so in both schemas: the reference is closed).  So two
+ * facts of different sides first meet at a fact that is in both, and the first
+ * round need look at no others.  And a closed reference of a source-only fact
+ * leads either to a fact that is in both, then that is in the neighbourhood
+ * table because of this very reference, or else to a source-only friend.
+ *
+ * Tables outside of the schema that facts refer to take part as facts that are
+ * in both.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "factmerge.h"
+#include "handler.h"
+
+PG_FUNCTION_INFO_V1(factmerge_friends);
+
+/* A table as a stop on the way: a fact table, or one outside of the schema */
+typedef struct Stop
+{
+	FactTable  *table;			/* NULL outside of the schema */
+	Oid			relation;
+	List	   *names;			/* of char *: columns that take part in
+								 * references */
+	List	   *leaving;		/* of Passage: references from it */
+	List	   *arriving;		/* of Passage: references to it */
+	int			distance;		/* steps to the nearest table with handlers */
+	char	   *neighbourhood;	/* the table of the last round, or NULL */
+} Stop;
+
+/* A reference as a way between two stops */
+typedef struct Passage
+{
+	Reference  *reference;
+	Stop	   *from;
+	Stop	   *to;
+} Passage;
+
+/* A walk over stops, for naming friends */
+typedef struct Walk
+{
+	Stop	   *origin;
+	Stop	   *at;
+	Passage    *last;
+	bool		last_forward;
+	int			hops;
+	char	   *path;
+} Walk;
+
+static Stop *
+FindStop(List **stops, FactTable *table, Oid relation)
+{
+	ListCell   *lc;
+	Stop	   *stop;
+
+	foreach(lc, *stops)
+		if (((Stop *) lfirst(lc))->relation == relation)
+		return lfirst(lc);
+	stop = palloc0(sizeof(Stop));
+	stop->table = table;
+	stop->relation = relation;
+	*stops = lappend(*stops, stop);
+	return stop;
+}
+
+static void
+AddName(Stop *stop, char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, stop->names)
+		if (strcmp(lfirst(lc), name) == 0)
+		return;
+	stop->names = lappend(stop->names, name);
+}
+
+/*
+ * Make the map of stops and passages.
+ */
+static List *
+FindStops(List *tables)
+{
+	List	   *stops = NIL;
+	ListCell   *lc;
+	ListCell   *r;
+	ListCell   *c;
+
+	foreach(lc, tables)
+		FindStop(&stops, lfirst(lc), ((FactTable *) lfirst(lc))->destination);
+	foreach(lc, tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		foreach(r, table->references)
+		{
+			Reference  *reference = lfirst(r);
+			Passage    *passage = palloc0(sizeof(Passage));
+
+			passage->reference = reference;
+			passage->from = FindStop(&stops, table, table->destination);
+			passage->to = FindStop(&stops, reference->target,
+								   reference->target_relation);
+			passage->from->leaving = lappend(passage->from->leaving, passage);
+			passage->to->arriving = lappend(passage->to->arriving, passage);
+			foreach(c, reference->columns)
+				AddName(passage->from, ((Column *) lfirst(c))->name);
+			foreach(c, reference->target_names)
+				AddName(passage->to, lfirst(c));
+		}
+	}
+	return stops;
+}
+
+/*
+ * Take one more step in every direction but straight back along a reference
+ * that has just been followed against its direction, which would end where
+ * the step before began.
+ */
+static List *
+StepOn(Walk *walk)
+{
+	List	   *walks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, walk->at->leaving)
+	{
+		Passage    *passage = lfirst(lc);
+		Walk	   *next;
+
+		if (walk->last == passage && !walk->last_forward)
+			continue;
+		next = palloc(sizeof(Walk));
+		*next = *walk;
+		next->at = passage->to;
+		next->last = passage;
+		next->last_forward = true;
+		next->hops++;
+		walks = lappend(walks, next);
+	}
+	foreach(lc, walk->at->arriving)
+	{
+		Passage    *passage = lfirst(lc);
+		Walk	   *next = palloc(sizeof(Walk));
+
+		*next = *walk;
+		next->at = passage->from;
+		next->last = passage;
+		next->last_forward = false;
+		next->hops++;
+		walks = lappend(walks, next);
+	}
+	return walks;
+}
+
+static bool
+HaveMet(List *walks, Walk *walk)
+{
+	ListCell   *lc;
+
+	foreach(lc, walks)
+	{
+		Walk	   *met = lfirst(lc);
+
+		if (met->at == walk->at && met->last == walk->last &&
+			met->last_forward == walk->last_forward)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The tables of which some fact could be a friend of a fact at this stop.
+ */
+static List *
+FriendStops(Stop *origin)
+{
+	Walk		start = {.origin = origin, .at = origin};
+	List	   *walks = list_make1(&start);
+	List	   *friends = NIL;
+
+	/* The list grows while it is walked: a breadth-first search */
+	for (int i = 0; i < list_length(walks); i++)
+	{
+		Walk	   *walk = list_nth(walks, i);
+		ListCell   *lc;
+
+		if (walk->hops > 0)
+			friends = list_append_unique_ptr(friends, walk->at);
+		if (walk->hops == friend_hops)
+			continue;
+		foreach(lc, StepOn(walk))
+			if (!HaveMet(walks, lfirst(lc)))
+			walks = lappend(walks, lfirst(lc));
+	}
+	return friends;
+}
+
+/*
+ * Append a condition on the side of a row; outside of the schema every row is
+ * in both databases.
+ */
+static void
+AppendSide(StringInfo sql, Merge *merge, Stop *stop, const char *alias, Side side)
+{
+	if (stop->table)
+		AppendSideCondition(sql, merge, stop->table, alias, side);
+	else
+		appendStringInfoString(sql, side == SIDE_BOTH || side == SIDE_IN_SOURCE ?
+							   "true" : "false");
+}
+
+static char *
+SideText(Merge *merge, Stop *stop, const char *alias, Side side)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	AppendSide(&sql, merge, stop, alias, side);
+	return sql.data;
+}
+
+/* "alias.name, alias.name, ..." */
+static char *
+NameList(List *names, const char *alias)
+{
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, names)
+	{
+		AppendSeparator(&sql, ", ", &first);
+		appendStringInfo(&sql, "%s.%s", alias, quote_identifier(lfirst(lc)));
+	}
+	return sql.data;
+}
+
+static List *
+ColumnNames(List *columns)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		names = lappend(names, ((Column *) lfirst(lc))->name);
+	return names;
+}
+
+/*
+ * That row "from" refers to row "to" by a reference.
+ */
+static char *
+RefersTo(Reference *reference, const char *from, const char *to)
+{
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, reference->columns)
+	{
+		int			i = foreach_current_index(lc);
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(&sql, " AND ", &first);
+		AppendEquality(&sql,
+					   psprintf("%s.%s", to, quote_identifier(list_nth(reference->target_names, i))),
+					   list_nth_oid(reference->operators, i),
+					   psprintf("%s.%s", from, quote_identifier(column->name)),
+					   column->collation);
+	}
+	return sql.data;
+}
+
+/*
+ * A subquery for the facts at a stop that one side alone has: some columns,
+ * whether the fact is the destination's, and its number if it is the source's.
+ */
+static char *
+OneSidedFacts(Merge *merge, Stop *stop, List *names)
+{
+	char	   *columns = NameList(names, "f");
+	char	   *relation = QualifiedRelation(stop->relation);
+	char	   *destination = SideText(merge, stop, "f", SIDE_DESTINATION);
+
+	/* If a look at the row is enough, one scan does for both sides */
+	if (stop->table && stop->table->tags_speak)
+		return psprintf("(SELECT %s, %s AS from_destination,"
+						" CASE WHEN %s THEN factmerge.fact_number(f.tableoid, f.ctid) END AS fact"
+						" FROM %s AS f WHERE %s OR %s)",
+						columns, destination,
+						SideText(merge, stop, "f", SIDE_SOURCE), relation,
+						destination, SideText(merge, stop, "f", SIDE_SOURCE));
+	return psprintf("(SELECT %s, true AS from_destination, NULL::pg_catalog.int8 AS fact"
+					" FROM %s AS f WHERE %s UNION ALL"
+					" SELECT %s, false, factmerge.fact_number(f.tableoid, f.ctid)"
+					" FROM %s AS f WHERE %s)",
+					columns, relation, destination, columns, relation,
+					SideText(merge, stop, "f", SIDE_SOURCE));
+}
+
+/*
+ * Append one source of a neighbourhood: rows v of a stop joined with what is
+ * next to them.
+ */
+static void
+AppendContribution(StringInfo sql, Stop *stop, const char *found,
+				   const char *neighbours, const char *join, const char *side)
+{
+	if (sql->len > 0)
+		appendStringInfoString(sql, " UNION ALL ");
+	appendStringInfo(sql, "SELECT %s, %s FROM %s AS v JOIN %s ON %s WHERE %s",
+					 NameList(stop->names, "v"), found,
+					 QualifiedRelation(stop->relation), neighbours, join, side);
+}
+
+/*
+ * Append what the first round finds at a stop: facts next to it that one side
+ * alone has.
+ */
+static void
+AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
+{
+	const char *found = "f.from_destination, f.fact AS lowest, f.fact AS highest";
+	ListCell   *lc;
+
+	foreach(lc, stop->arriving)
+	{
+		Passage    *passage = lfirst(lc);
+		Reference  *reference = passage->reference;
+
+		AppendContribution(sql, stop, found,
+						   psprintf("%s AS f", OneSidedFacts(merge, passage->from,
+															 ColumnNames(reference->columns))),
+						   RefersTo(reference, "f", "v"),
+						   SideText(merge, stop, "v",
+									reference->closed ? SIDE_BOTH : SIDE_IN_SOURCE));
+	}
+	foreach(lc, stop->leaving)
+	{
+		Passage    *passage = lfirst(lc);
+		Reference  *reference = passage->reference;
+
+		if (reference->closed || passage->to->table == NULL)
+			continue;
+		AppendContribution(sql, stop, found,
+						   psprintf("%s AS f", OneSidedFacts(merge, passage->to,
+															 reference->target_names)),
+						   RefersTo(reference, "v", "f"),
+						   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+	}
+}
+
+/*
+ * Append what a later round finds: the neighbourhoods of what is next door.
+ */
+static void
+AppendFurtherOn(StringInfo sql, Merge *merge, Stop *stop)
+{
+	const char *found = "n.from_destination, n.lowest, n.highest";
+	ListCell   *lc;
+
+	foreach(lc, stop->arriving)
+	{
+		Passage    *passage = lfirst(lc);
+
+		if (passage->from->neighbourhood)
+			AppendContribution(sql, stop, found,
+							   psprintf("%s AS n", passage->from->neighbourhood),
+							   RefersTo(passage->reference, "n", "v"),
+							   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+	}
+	foreach(lc, stop->leaving)
+	{
+		Passage    *passage = lfirst(lc);
+
+		if (passage->to->neighbourhood)
+			AppendContribution(sql, stop, found,
+							   psprintf("%s AS n", passage->to->neighbourhood),
+							   RefersTo(passage->reference, "v", "n"),
+							   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+	}
+}
+
+/*
+ * Make the neighbourhood of one stop in one round (from 1); returns the
+ * table's name, or NULL if nothing can be found there.
+ */
+static char *
+MakeNeighbourhood(Merge *merge, Stop *stop, int round, int number)
+{
+	StringInfoData sql;
+	char	   *name = psprintf("pg_temp.factmerge_near_%d_%d", number, round);
+	char	   *names = NameList(stop->names, "x");
+
+	initStringInfo(&sql);
+	AppendNextDoor(&sql, merge, stop);
+	if (round > 1)
+		AppendFurtherOn(&sql, merge, stop);
+	if (sql.len == 0)
+		return NULL;
+	SqlExecute(merge->snapshot,
+			   psprintf("CREATE TEMPORARY TABLE %s AS SELECT %s,"
+						" pg_catalog.bool_or(x.from_destination) AS from_destination,"
+						" pg_catalog.min(x.lowest) AS lowest, pg_catalog.max(x.highest) AS highest"
+						" FROM (%s) AS x GROUP BY %s",
+						name, names, sql.data, names), NULL);
+	SqlUtility(psprintf("ANALYZE %s", name));
+	return name;
+}
+
+/*
+ * Whether some handler looks at events of facts that are in both, too.
+ */
+static bool
+HasHandlerFoundFromThis(FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->handlers)
+		if (((Handler *) lfirst(lc))->found_from_this)
+		return true;
+	return false;
+}
+
+/*
+ * Find how many steps each stop is from the nearest one with handlers whose
+ * events are to be looked at.
+ */
+static void
+MeasureDistances(List *stops)
+{
+	ListCell   *lc;
+
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		stop->distance = stop->table && stop->table->events ? 0 : INT_MAX;
+	}
+	for (int steps = 0; steps < friend_hops; steps++)
+		foreach(lc, stops)
+		{
+			Stop	   *stop = lfirst(lc);
+			ListCell   *p;
+
+			if (stop->distance != steps)
+				continue;
+			foreach(p, stop->leaving)
+			{
+				Stop	   *to = ((Passage *) lfirst(p))->to;
+
+				to->distance = Min(to->distance, steps + 1);
+			}
+			foreach(p, stop->arriving)
+			{
+				Stop	   *from = ((Passage *) lfirst(p))->from;
+
+				from->distance = Min(from->distance, steps + 1);
+			}
+		}
+}
+
+/*
+ * Whether what the last round before the events finds at a stop can matter.
+ * Coming from a source-only event over a closed reference backwards, or
+ * staying, one is still at a source-only fact, which the first round does not
+ * look at.
+ */
+static bool
+IsWorthwhile(Stop *stop, int round)
+{
+	ListCell   *lc;
+
+	if (stop->distance > friend_hops - round)
+		return false;
+	if (round > 1 || friend_hops > 2)
+		return true;
+	foreach(lc, stop->arriving)
+		if (((Passage *) lfirst(lc))->from->distance == 0)
+		return true;
+	foreach(lc, stop->leaving)
+	{
+		Passage    *passage = lfirst(lc);
+
+		if (passage->to->distance == 0 &&
+			(!passage->reference->closed ||
+			 HasHandlerFoundFromThis(passage->to->table)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Make the neighbourhoods of all rounds but the last, which is that of the
+ * events themselves.
+ */
+static void
+MakeNeighbourhoods(Merge *merge, List *stops)
+{
+	for (int round = 1; round < friend_hops; round++)
+	{
+		List	   *names = NIL;
+		ListCell   *lc;
+
+		foreach(lc, stops)
+		{
+			Stop	   *stop = lfirst(lc);
+			char	   *name = NULL;
+
+			CHECK_FOR_INTERRUPTS();
+			if (IsWorthwhile(stop, round))
+				name = MakeNeighbourhood(merge, stop, round,
+										 foreach_current_index(lc));
+			names = lappend(names, name);
+		}
+		foreach(lc, stops)
+		{
+			Stop	   *stop = lfirst(lc);
+
+			if (stop->neighbourhood)
+				SqlUtility(psprintf("DROP TABLE %s", stop->neighbourhood));
+			stop->neighbourhood = list_nth(names, foreach_current_index(lc));
+		}
+	}
+}
+
+/* The parts of the query that looks at the events of a table */
+typedef struct EventQuery
+{
+	StringInfoData joins;
+	StringInfoData from_destination;
+	StringInfoData from_source;
+} EventQuery;
+
+/*
+ * Note that a joined row n, if there is one, tells of one-sided friends.
+ */
+static void
+AddFound(EventQuery *query, const char *n)
+{
+	appendStringInfo(&query->from_destination, " OR COALESCE(%s.from_destination, false)", n);
+	appendStringInfo(&query->from_source, " OR COALESCE(%s.lowest <> e.number OR %s.highest <> e.number, false)",
+					 n, n);
+}
+
+/*
+ * Look along a reference of the events' table.
+ */
+static void
+LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
+{
+	Reference  *reference = passage->reference;
+	bool		first = true;
+	ListCell   *lc;
+
+	if (passage->to->neighbourhood)
+	{
+		appendStringInfo(&query->joins, " LEFT JOIN %s AS n%d ON %s",
+						 passage->to->neighbourhood, number,
+						 RefersTo(reference, "e", psprintf("n%d", number)));
+		AddFound(query, psprintf("n%d", number));
+	}
+	if (passage->to->table == NULL)
+		return;
+
+	/* A source-only event's friend is missing from there if source-only */
+	if (passage->to->neighbourhood && reference->closed)
+	{
+		appendStringInfo(&query->from_source, " OR NOT e.in_both AND n%d.from_destination IS NULL",
+						 number);
+		foreach(lc, reference->columns)
+			appendStringInfo(&query->from_source, " AND e.%s IS NOT NULL",
+							 quote_identifier(((Column *) lfirst(lc))->name));
+		return;
+	}
+	appendStringInfo(&query->joins, " LEFT JOIN %s AS t%d ON ",
+					 OneSidedFacts(merge, passage->to, reference->target_names), number);
+	AppendSeparator(&query->joins, "", &first);
+	appendStringInfoString(&query->joins, RefersTo(reference, "e", psprintf("t%d", number)));
+	appendStringInfo(&query->from_destination, " OR COALESCE(t%d.from_destination, false)", number);
+	appendStringInfo(&query->from_source, " OR COALESCE(t%d.fact <> e.number, false)", number);
+}
+
+/*
+ * Look against a reference to the events' table.
+ */
+static void
+LookBackward(EventQuery *query, Merge *merge, Passage *passage, int number)
+{
+	List	   *names = ColumnNames(passage->reference->columns);
+	char	   *columns = NameList(names, "g");
+	char	   *facts = OneSidedFacts(merge, passage->from, names);
+
+	appendStringInfo(&query->joins, " LEFT JOIN (SELECT %s, pg_catalog.bool_or(g.from_destination) AS from_destination,"
+					 " pg_catalog.min(g.lowest) AS lowest, pg_catalog.max(g.highest) AS highest"
+					 " FROM (SELECT %s, f.from_destination, f.fact AS lowest, f.fact AS highest FROM %s AS f",
+					 columns, NameList(names, "f"), facts);
+	if (passage->from->neighbourhood)
+		appendStringInfo(&query->joins, " UNION ALL SELECT %s, n.from_destination, n.lowest, n.highest FROM %s AS n",
+						 NameList(names, "n"), passage->from->neighbourhood);
+	appendStringInfo(&query->joins, ") AS g GROUP BY %s) AS b%d ON %s",
+					 columns, number,
+					 RefersTo(passage->reference, psprintf("b%d", number), "e"));
+	AddFound(query, psprintf("b%d", number));
+}
+
+/*
+ * Look at the events of one table: put the mixed ones into its table of
+ * events, and count the others.
+ */
+static void
+LookAtEvents(Merge *merge, Stop *stop)
+{
+	FactTable  *table = stop->table;
+	bool		this = HasHandlerFoundFromThis(table);
+	EventQuery	query;
+	char	  **row;
+	char	   *columns;
+	ListCell   *lc;
+	int			number = 0;
+
+	initStringInfo(&query.joins);
+	initStringInfo(&query.from_destination);
+	initStringInfo(&query.from_source);
+	if (friend_hops > 0)
+	{
+		foreach(lc, stop->leaving)
+			LookForward(&query, merge, lfirst(lc), ++number);
+		foreach(lc, stop->arriving)
+			LookBackward(&query, merge, lfirst(lc), ++number);
+	}
+	columns = stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "";
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("WITH looked_at AS MATERIALIZED ("
+							   "SELECT e.relation, e.fact, e.in_both,"
+							   " (false%s) AS from_destination, (false%s) AS from_source"
+							   " FROM (SELECT t.tableoid AS relation, t.ctid AS fact, NOT %s AS in_both,"
+							   " factmerge.fact_number(t.tableoid, t.ctid) AS number%s"
+							   " FROM %s AS t WHERE %s) AS e%s),"
+							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both FROM looked_at AS l"
+							   " WHERE l.from_destination AND (l.from_source OR NOT l.in_both)"
+							   " RETURNING in_both)"
+							   " SELECT (SELECT pg_catalog.count(*) FROM mixed WHERE in_both),"
+							   " (SELECT pg_catalog.count(*) FROM mixed WHERE NOT in_both),"
+							   " (SELECT pg_catalog.count(*) FROM looked_at"
+							   "  WHERE NOT in_both AND NOT from_destination AND from_source)",
+							   query.from_destination.data, query.from_source.data,
+							   SideText(merge, stop, "t", SIDE_SOURCE), columns,
+							   QualifiedRelation(table->destination),
+							   SideText(merge, stop, "t", this ? SIDE_IN_SOURCE : SIDE_SOURCE),
+							   query.joins.data, table->events), NULL);
+	table->counts.skipped_in_both = table->counts.in_both - pg_strtoint64(row[0]);
+	table->counts.replayed = pg_strtoint64(row[0]) + pg_strtoint64(row[1]);
+	table->counts.skipped_one_sided = pg_strtoint64(row[2]);
+	table->counts.skipped_friends_in_both = table->counts.copied -
+		pg_strtoint64(row[1]) - pg_strtoint64(row[2]);
+	if (table->counts.replayed > 0)
+		SqlUtility(psprintf("ANALYZE %s", table->events));
+}
+
+/*
+ * Whether the destination has facts in a table that the source has not.
+ */
+static bool
+HasDestinationOnlyFacts(Merge *merge, FactTable *table)
+{
+	/* With one key, facts of the source and of the destination pair up */
+	if (list_length(table->sameness) == 1)
+		return table->destination_facts > table->counts.in_both;
+	return SqlFetchRow(merge->snapshot,
+					   psprintf("SELECT 1 FROM %s AS x WHERE %s LIMIT 1",
+								QualifiedRelation(table->destination),
+								SideText(merge, &(Stop) {.table = table}, "x",
+										 SIDE_DESTINATION)), NULL) != NULL;
+}
+
+/*
+ * Decide about all events of a table at once where that is possible;
+ * otherwise create the table for its mixed events.
+ */
+static void
+StopCategorically(Merge *merge, Stop *stop)
+{
+	FactTable  *table = stop->table;
+	ListCell   *lc;
+
+	table->counts.events = table->counts.source_facts;
+	if (table->handlers == NIL)
+	{
+		table->counts.unhandled = table->counts.events;
+		return;
+	}
+	foreach(lc, FriendStops(stop))
+	{
+		Stop	   *friend = lfirst(lc);
+
+		if (friend->table && HasDestinationOnlyFacts(merge, friend->table))
+		{
+			table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
+			SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
+								" fact pg_catalog.tid, in_both pg_catalog.bool)",
+								table->events));
+			return;
+		}
+	}
+	table->counts.skipped_categorically = table->counts.events;
+}
+
+/*
+ * Give the planner statistics of what the merge has written, for the columns
+ * that the search for mixed events joins and filters by.
+ */
+static void
+AnalyzeChanged(Merge *merge, Stop *stop)
+{
+	FactTable  *table = stop->table;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	if (table->counts.copied == 0 && table->has_tags)
+		return;
+	initStringInfo(&columns);
+	foreach(lc, stop->names)
+		appendStringInfo(&columns, ", %s", quote_identifier(lfirst(lc)));
+	SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN "%s)",
+						QualifiedRelation(table->destination), columns.data));
+}
+
+/*
+ * Find the mixed events of all tables, and count the others by the check that
+ * skips them.
+ */
+void
+FindMixedEvents(Merge *merge)
+{
+	List	   *stops = FindStops(merge->tables);
+	bool		any = false;
+	ListCell   *lc;
+	instr_time	start;
+
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		if (stop->table == NULL)
+			continue;
+		StartClock(&start);
+		ReportActivity(merge, stop->table, "finding mixed events of");
+		StopCategorically(merge, stop);
+		any |= stop->table->events != NULL;
+		StopClock(stop->table, STAGE_FRIENDS, &start);
+	}
+	if (!any)
+		return;
+
+	MeasureDistances(stops);
+	StartClock(&start);
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		if (stop->table && stop->distance <= friend_hops)
+			AnalyzeChanged(merge, stop);
+	}
+	MakeNeighbourhoods(merge, stops);
+	/* What the tables have in common is the first one's */
+	StopClock(linitial(merge->tables), STAGE_FRIENDS, &start);
+
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		if (stop->table == NULL || stop->table->events == NULL)
+			continue;
+		StartClock(&start);
+		ReportActivity(merge, stop->table, "finding mixed events of");
+		LookAtEvents(merge, stop);
+		StopClock(stop->table, STAGE_FRIENDS, &start);
+	}
+	foreach(lc, stops)
+		if (((Stop *) lfirst(lc))->neighbourhood)
+		SqlUtility(psprintf("DROP TABLE %s", ((Stop *) lfirst(lc))->neighbourhood));
+}
+
+/*
+ * Describe a walk in words that name the columns it goes by.
+ */
+static char *
+DescribeStep(Walk *walk)
+{
+	StringInfoData text;
+	Reference  *reference = walk->last->reference;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, reference->columns)
+	{
+		AppendSeparator(&text, ", ", &first);
+		appendStringInfoString(&text, quote_identifier(((Column *) lfirst(lc))->name));
+	}
+	return psprintf(walk->last_forward ? "%s (%s) -> %s" : "%s <- (%s) %s",
+					walk->path, text.data,
+					quote_identifier(get_rel_name(walk->at->relation)));
+}
+
+/*
+ * factmerge_friends(name): every path from a fact table to a friend table.
+ */
+Datum
+factmerge_friends(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	List	   *stops;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	stops = FindStops(DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0)))));
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+		List	   *walks;
+
+		if (stop->table == NULL)
+			continue;
+		walks = list_make1(palloc0(sizeof(Walk)));
+		*(Walk *) linitial(walks) = (Walk)
+		{
+			.origin = stop,.at = stop,.path = pstrdup(quote_identifier(stop->table->name))
+		};
+		for (int i = 0; i < list_length(walks); i++)
+		{
+			Walk	   *walk = list_nth(walks, i);
+			ListCell   *next;
+
+			CHECK_FOR_INTERRUPTS();
+			if (walk->hops > 0)
+			{
+				walk->path = DescribeStep(walk);
+				if (walk->at->table)
+				{
+					Datum		values[4] = {ObjectIdGetDatum(stop->relation),
+						ObjectIdGetDatum(walk->at->relation),
+						Int32GetDatum(walk->hops),
+					CStringGetTextDatum(walk->path)};
+					bool		nulls[4] = {false};
+
+					tuplestore_putvalues(result->setResult, result->setDesc,
+										 values, nulls);
+				}
+			}
+			if (walk->hops == friend_hops)
+				continue;
+			foreach(next, StepOn(walk))
+				walks = lappend(walks, lfirst(next));
+		}
+	}
+	return (Datum) 0;
+}

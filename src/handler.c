@@ -1,0 +1,616 @@
+/*-------------------------------------------------------------------------
+ *
+ * handler.c
+ *	  which handlers a fact table has, and running one of them
+ *
+ * The AFTER INSERT triggers of a destination table are its handlers, with
+ * nothing declared: their functions are called as the server would, with a
+ * TriggerData made by hand, for rows that are there already.  A row-level
+ * trigger is called for each fact that its WHEN lets through; a statement-level
+ * one once, with all facts in its NEW TABLE.  Functions are declared, and are
+ * called with the fact's row.
+ *
+ * A run of a handler is begun, given facts one by one, and ended.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tupconvert.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_func.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "handler.h"
+
+struct HandlerRun
+{
+	Merge	   *merge;
+	FactTable  *table;
+	Handler    *handler;
+	MemoryContext context;		/* as long as the run */
+	MemoryContext fact_context; /* as long as one fact */
+	EState	   *estate;			/* for WHEN */
+	Tuplestorestate *facts;		/* NEW TABLE, if the trigger wants one */
+	int64		handled;
+	Relation	table_relation; /* of the fact table */
+	TupleTableSlot *table_slot;
+	SqlStatement *statement;	/* that calls a function */
+
+	/* Of the relation that the current fact lies in (a partition, perhaps) */
+	Oid			relation;
+	Trigger    *trigger;
+	FmgrInfo	trigger_function;
+	ExprState  *when;
+	TupleConversionMap *to_table;
+
+	/* For messages */
+	const char *fact;
+};
+
+/*
+ * Whether a trigger is an AFTER INSERT trigger of the user's that would fire
+ * in an ordinary session.
+ */
+static bool
+FiresAfterInsert(Trigger *trigger)
+{
+	return !trigger->tgisinternal &&
+		TRIGGER_FOR_AFTER(trigger->tgtype) &&
+		TRIGGER_FOR_INSERT(trigger->tgtype) &&
+		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+		 trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+}
+
+static bool
+IsIgnored(FactTable *table, const char *trigger)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	SqlAddArg(&args, NAMEOID, DirectFunctionCall1(namein, CStringGetDatum(trigger)));
+	return SqlFetchRow(InvalidSnapshot,
+					   "SELECT 1 FROM factmerge.ignored_trigger"
+					   " WHERE fact_table = $1 AND trigger_name = $2", &args) != NULL;
+}
+
+static Handler *
+TriggerHandler(Trigger *trigger)
+{
+	Handler    *handler = palloc0(sizeof(Handler));
+
+	handler->name = pstrdup(trigger->tgname);
+	handler->kind = TRIGGER_FOR_ROW(trigger->tgtype) ? HANDLER_ROW_TRIGGER :
+		HANDLER_STATEMENT_TRIGGER;
+	handler->function = trigger->tgfoid;
+	return handler;
+}
+
+/*
+ * The triggers of a table that fire after an INSERT, either those of
+ * constraints or the others.
+ */
+static List *
+InsertTriggers(FactTable *table, bool constraint)
+{
+	Relation	relation = table_open(table->destination, AccessShareLock);
+	TriggerDesc *triggers = relation->trigdesc;
+	List	   *handlers = NIL;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (FiresAfterInsert(trigger) &&
+			OidIsValid(trigger->tgconstraint) == constraint &&
+			/* an ALWAYS trigger of a constraint has fired while copying */
+			!(constraint && trigger->tgenabled == TRIGGER_FIRES_ALWAYS))
+			handlers = lappend(handlers, TriggerHandler(trigger));
+	}
+	table_close(relation, AccessShareLock);
+	return handlers;
+}
+
+/*
+ * The user's constraint triggers of a table, which guard rather than derive.
+ */
+List *
+ConstraintTriggers(FactTable *table)
+{
+	return InsertTriggers(table, true);
+}
+
+/*
+ * Find a handler function by name, and say how it is called.  Raises an error
+ * if there is none, or if it has another signature.
+ */
+Handler *
+FunctionHandler(Oid fact_table, const char *name)
+{
+	Handler    *handler = palloc0(sizeof(Handler));
+	Oid			row_type = get_rel_type_id(fact_table);
+	HeapTuple	tuple;
+	Form_pg_proc form;
+
+	handler->function = LookupFuncName(ParseQualifiedName(name), 1, &row_type, true);
+	if (!OidIsValid(handler->function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s(%s) does not exist", name,
+						format_type_be(row_type)),
+				 errdetail("A handler takes a fact of its table as its only argument."),
+				 errhint("Create the function, or take the declaration back with factmerge_drop_handler().")));
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler->function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", handler->function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	handler->name = QualifiedFunction(handler->function);
+	handler->target = form->proretset ? get_typ_typrelid(form->prorettype) : InvalidOid;
+	handler->kind = form->proretset ? HANDLER_SET_FUNCTION : HANDLER_FUNCTION;
+	if (form->prokind != PROKIND_FUNCTION ||
+		!(OidIsValid(handler->target) ||
+		  (!form->proretset && form->prorettype == VOIDOID)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a handler", handler->name),
+				 errdetail("It returns %s%s.", form->proretset ? "SETOF " : "",
+						   format_type_be(form->prorettype)),
+				 errhint("A handler returns void, or SETOF a fact table.")));
+	if (!MayExecute(handler->function, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, handler->name);
+	ReleaseSysCache(tuple);
+	return handler;
+}
+
+/* Adds a declared handler to its table */
+static void
+AddDeclared(Datum *values, bool *nulls, void *arg)
+{
+	FactTable  *table = arg;
+	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(table));
+	Handler    *handler = FunctionHandler(table->destination,
+										  TextDatumGetCString(values[0]));
+
+	handler->priority = DatumGetInt32(values[1]);
+	handler->found_from_this = strcmp(TextDatumGetCString(values[2]), "this") == 0;
+	table->handlers = lappend(table->handlers, handler);
+	MemoryContextSwitchTo(context);
+}
+
+static int
+CompareHandlers(const ListCell *a, const ListCell *b)
+{
+	Handler    *x = lfirst(a);
+	Handler    *y = lfirst(b);
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority ? -1 : 1;
+	if (x->kind != y->kind)
+		return (int) x->kind - (int) y->kind;
+	return strcmp(x->name, y->name);
+}
+
+/*
+ * Find the handlers of all tables, those of higher priority first.
+ */
+void
+LoadHandlers(List *tables)
+{
+	ListCell   *lc;
+	ListCell   *h;
+
+	foreach(lc, tables)
+	{
+		FactTable  *table = lfirst(lc);
+		SqlArgs		args = {0};
+
+		foreach(h, InsertTriggers(table, false))
+			if (!IsIgnored(table, ((Handler *) lfirst(h))->name))
+			table->handlers = lappend(table->handlers, lfirst(h));
+		SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+		SqlForEachRow(InvalidSnapshot,
+					  "SELECT handler, priority, found_from FROM factmerge.handler"
+					  " WHERE fact_table = $1", &args, AddDeclared, table);
+		list_sort(table->handlers, CompareHandlers);
+	}
+}
+
+/*
+ * Whether a table has handlers that the server does not call by itself.
+ */
+bool
+HasFunctionHandler(FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->handlers)
+	{
+		HandlerKind kind = ((Handler *) lfirst(lc))->kind;
+
+		if (kind == HANDLER_FUNCTION || kind == HANDLER_SET_FUNCTION)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The statement that saves what a set function returns for fact $1: whatever
+ * is there already, by a unique key or as a whole row, is left out.
+ */
+static char *
+SavingStatement(Merge *merge, Handler *handler)
+{
+	FactTable  *target = NULL;
+	StringInfoData sql;
+	StringInfoData columns;
+	StringInfoData same;
+	ListCell   *lc;
+	bool		first = true;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->destination == handler->target)
+		target = lfirst(lc);
+	if (target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a handler in schema \"%s\"",
+						handler->name, merge->destination),
+				 errdetail("It returns rows of %s, which is no fact table there.",
+						   QualifiedRelation(handler->target)),
+				 errhint("A handler returns void, or SETOF a fact table.")));
+
+	initStringInfo(&sql);
+	initStringInfo(&columns);
+	initStringInfo(&same);
+	foreach(lc, WholeRow(target))
+	{
+		Column	   *column = lfirst(lc);
+		const char *name = quote_identifier(column->name);
+		Oid			operator = EqualityOperator(column->type);
+		const char *as_text = OidIsValid(operator) ? "" : "::pg_catalog.text";
+
+		if (!first)
+			appendStringInfoString(&same, " AND ");
+		AppendSeparator(&columns, ", ", &first);
+		appendStringInfoString(&columns, name);
+		appendStringInfoChar(&same, '(');
+		AppendEquality(&same, psprintf("d.%s%s", name, as_text),
+					   OidIsValid(operator) ? operator : TextEqualOperator,
+					   psprintf("r.%s%s", name, as_text), column->collation);
+		appendStringInfo(&same, " OR d.%s IS NULL AND r.%s IS NULL)", name, name);
+	}
+	appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT %s FROM %s($1) AS r",
+					 QualifiedRelation(target->destination), columns.data,
+					 columns.data, handler->name);
+	if (target->sameness == NIL)
+		appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
+						 QualifiedRelation(target->destination), same.data);
+	appendStringInfoString(&sql, " ON CONFLICT DO NOTHING");
+	return sql.data;
+}
+
+/* Says in the context of an error what was being handled */
+static void
+HandlerErrorContext(void *arg)
+{
+	HandlerRun *run = arg;
+
+	if (run->fact)
+		errcontext("handler %s for fact %s of table \"%s\"",
+				   run->handler->name, run->fact, run->table->name);
+	else
+		errcontext("handler %s for " INT64_FORMAT " facts of table \"%s\"",
+				   run->handler->name, run->handled, run->table->name);
+}
+
+/*
+ * Name a fact for messages by the columns of its key.
+ */
+static char *
+DescribeFact(HandlerRun *run, TupleTableSlot *slot)
+{
+	StringInfoData names;
+	StringInfoData values;
+	ListCell   *lc;
+	bool		first = true;
+
+	if (!run->table->keyed)
+		return ItemPointerIsValid(&slot->tts_tid) ?
+			psprintf("at (%u,%u)", ItemPointerGetBlockNumber(&slot->tts_tid),
+					 ItemPointerGetOffsetNumber(&slot->tts_tid)) : "without key";
+	initStringInfo(&names);
+	initStringInfo(&values);
+	foreach(lc, run->table->address)
+	{
+		Column	   *column = lfirst(lc);
+		Oid			output;
+		bool		varlena;
+		bool		isnull;
+		Datum		value = slot_getattr(slot, column->number, &isnull);
+
+		getTypeOutputInfo(column->type, &output, &varlena);
+		if (!first)
+			appendStringInfoString(&names, ", ");
+		appendStringInfoString(&names, column->name);
+		AppendSeparator(&values, ", ", &first);
+		appendStringInfoString(&values, isnull ? "null" :
+							   OidOutputFunctionCall(output, value));
+	}
+	return psprintf("(%s)=(%s)", names.data, values.data);
+}
+
+/*
+ * Prepare a trigger's WHEN, which speaks of the new row, for evaluation.
+ */
+static ExprState *
+PrepareWhen(HandlerRun *run, Trigger *trigger)
+{
+	Node	   *qual;
+
+	if (trigger->tgqual == NULL)
+		return NULL;
+	qual = stringToNode(trigger->tgqual);
+	ChangeVarNodes(qual, PRS2_NEW_VARNO, OUTER_VAR, 0);
+	return ExecPrepareQual(make_ands_implicit((Expr *) qual), run->estate);
+}
+
+/*
+ * Get ready for facts of a relation: the table itself or a partition, which
+ * has a clone of each row-level trigger.
+ */
+static void
+EnterRelation(HandlerRun *run, Relation relation)
+{
+	MemoryContext context;
+	TriggerDesc *triggers;
+
+	if (run->relation == RelationGetRelid(relation))
+		return;
+	context = MemoryContextSwitchTo(run->context);
+	run->relation = RelationGetRelid(relation);
+	run->to_table = convert_tuples_by_name(RelationGetDescr(relation),
+										   RelationGetDescr(run->table_relation));
+
+	/* The relation's own copy may vanish while the trigger runs */
+	triggers = CopyTriggerDesc(run->handler->kind == HANDLER_ROW_TRIGGER ?
+							   relation->trigdesc : run->table_relation->trigdesc);
+	run->trigger = NULL;
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		if (strcmp(triggers->triggers[i].tgname, run->handler->name) == 0)
+			run->trigger = &triggers->triggers[i];
+	if (run->trigger)
+	{
+		fmgr_info_cxt(run->trigger->tgfoid, &run->trigger_function, run->context);
+		run->when = PrepareWhen(run, run->trigger);
+	}
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Begin to run a handler.
+ */
+HandlerRun *
+BeginHandler(Merge *merge, FactTable *table, Handler *handler)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "factmerge handler",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	HandlerRun *run = palloc0(sizeof(HandlerRun));
+
+	run->merge = merge;
+	run->table = table;
+	run->handler = handler;
+	run->context = context;
+	run->fact_context = AllocSetContextCreate(context, "factmerge fact",
+											  ALLOCSET_DEFAULT_SIZES);
+	run->estate = CreateExecutorState();
+	run->table_relation = table_open(table->destination, NoLock);
+	run->table_slot = MakeSingleTupleTableSlot(RelationGetDescr(run->table_relation),
+											   &TTSOpsVirtual);
+	if (handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION)
+	{
+		Oid			row_type = get_rel_type_id(table->destination);
+
+		run->statement = SqlPrepare(handler->kind == HANDLER_FUNCTION ?
+									psprintf("SELECT %s($1)", handler->name) :
+									SavingStatement(merge, handler), 1, &row_type);
+	}
+	MemoryContextSwitchTo(outer);
+	return run;
+}
+
+/*
+ * Call the current trigger, for one row or for the statement.
+ */
+static void
+CallTrigger(HandlerRun *run, Relation relation, HeapTuple tuple, TupleTableSlot *slot)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	TriggerData data = {0};
+
+	data.type = T_TriggerData;
+	data.tg_event = TRIGGER_EVENT_INSERT | TRIGGER_EVENT_AFTER |
+		(tuple ? TRIGGER_EVENT_ROW : 0);
+	data.tg_relation = relation;
+	data.tg_trigtuple = tuple;
+	data.tg_trigslot = slot;
+	data.tg_trigger = run->trigger;
+	data.tg_newtable = run->trigger->tgnewtable ? run->facts : NULL;
+
+	InitFunctionCallInfoData(*fcinfo, &run->trigger_function, 0, InvalidOid,
+							 (Node *) &data, NULL);
+	(void) FunctionCallInvoke(fcinfo);
+	if (fcinfo->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function %u returned null value",
+						run->trigger->tgfoid)));
+}
+
+/*
+ * Fire a row-level trigger for one fact, if its WHEN lets it through.
+ */
+static void
+FireForRow(HandlerRun *run, Relation relation, TupleTableSlot *slot)
+{
+	bool		should_free;
+
+	if (run->when)
+	{
+		ExprContext *econtext = GetPerTupleExprContext(run->estate);
+
+		ResetExprContext(econtext);
+		econtext->ecxt_outertuple = slot;
+		if (!ExecQual(run->when, econtext))
+			return;
+	}
+	CallTrigger(run, relation, ExecFetchSlotHeapTuple(slot, true, &should_free), slot);
+}
+
+/*
+ * The fact's row in the form that the table itself has.
+ */
+static TupleTableSlot *
+AsTableRow(HandlerRun *run, TupleTableSlot *slot)
+{
+	if (run->to_table == NULL)
+		return slot;
+	return execute_attr_map_slot(run->to_table->attrMap, slot, run->table_slot);
+}
+
+/*
+ * Keep a fact for the trigger's NEW TABLE.
+ */
+static void
+KeepFact(HandlerRun *run, TupleTableSlot *slot)
+{
+	if (run->facts == NULL)
+	{
+		MemoryContext context = MemoryContextSwitchTo(run->context);
+
+		run->facts = tuplestore_begin_heap(true, false, work_mem);
+		MemoryContextSwitchTo(context);
+	}
+	tuplestore_puttupleslot(run->facts, AsTableRow(run, slot));
+}
+
+/*
+ * Call a declared function with a fact.
+ */
+static void
+CallFunction(HandlerRun *run, TupleTableSlot *slot)
+{
+	Datum		row = ExecFetchSlotHeapTupleDatum(AsTableRow(run, slot));
+
+	SqlExecutePrepared(run->statement, &row, NULL);
+}
+
+/*
+ * Handle one fact, a row of the table or of one of its partitions.
+ */
+void
+HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
+{
+	MemoryContext context;
+	ErrorContextCallback callback;
+
+	EnterRelation(run, relation);
+	MemoryContextReset(run->fact_context);
+	context = MemoryContextSwitchTo(run->fact_context);
+	run->fact = DescribeFact(run, AsTableRow(run, slot));
+	run->handled++;
+	callback.callback = HandlerErrorContext;
+	callback.arg = run;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	if (run->statement)
+		CallFunction(run, slot);
+	else if (run->trigger == NULL)
+		 /* dropped by a handler */ ;
+	else if (run->handler->kind == HANDLER_STATEMENT_TRIGGER ||
+			 run->trigger->tgnewtable)
+		KeepFact(run, slot);
+	else
+		FireForRow(run, relation, slot);
+
+	run->fact = NULL;
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Fire a row-level trigger that wants a NEW TABLE, now that the table is
+ * complete.
+ */
+static void
+FireForKeptRows(HandlerRun *run)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(run->table_relation),
+													&TTSOpsMinimalTuple);
+	int			pointer = tuplestore_alloc_read_pointer(run->facts, EXEC_FLAG_REWIND);
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_select_read_pointer(run->facts, pointer);
+		if (!tuplestore_gettupleslot(run->facts, true, true, slot))
+			break;
+		MemoryContextReset(run->fact_context);
+		MemoryContextSwitchTo(run->fact_context);
+		FireForRow(run, run->table_relation, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * End the run of a handler; one that handles all facts at once does so now.
+ */
+void
+EndHandler(HandlerRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback;
+
+	callback.callback = HandlerErrorContext;
+	callback.arg = run;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	if (run->trigger && run->handled > 0)
+	{
+		MemoryContextSwitchTo(run->fact_context);
+		if (run->handler->kind == HANDLER_STATEMENT_TRIGGER)
+			CallTrigger(run, run->table_relation, NULL, NULL);
+		else if (run->facts)
+			FireForKeptRows(run);
+		MemoryContextSwitchTo(context);
+	}
+	error_context_stack = callback.previous;
+
+	if (run->facts)
+		tuplestore_end(run->facts);
+	if (run->statement)
+		SqlFree(run->statement);
+	FreeExecutorState(run->estate);
+	ExecDropSingleTupleTableSlot(run->table_slot);
+	table_close(run->table_relation, NoLock);
+	MemoryContextDelete(run->context);
+}

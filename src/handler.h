@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * handler.h
+ *	  the handlers of a fact table, and running them: see handler.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_HANDLER_H
+#define FACTMERGE_HANDLER_H
+
+#include "executor/tuptable.h"
+#include "factmerge.h"
+
+typedef enum HandlerKind
+{
+	HANDLER_ROW_TRIGGER,
+	HANDLER_STATEMENT_TRIGGER,
+	HANDLER_FUNCTION,			/* inserts by itself */
+	HANDLER_SET_FUNCTION		/* returns the rows to save */
+} HandlerKind;
+
+typedef struct Handler
+{
+	char	   *name;			/* of the trigger, or the function's, qualified */
+	HandlerKind kind;
+	int			priority;
+	bool		found_from_this;
+	Oid			function;
+	Oid			target;			/* table whose rows a set function returns */
+} Handler;
+
+/* One run of one handler over events */
+typedef struct HandlerRun HandlerRun;
+
+extern void LoadHandlers(List *tables);
+extern Handler *FunctionHandler(Oid fact_table, const char *name);
+extern List *ConstraintTriggers(FactTable *table);
+extern bool HasFunctionHandler(FactTable *table);
+
+extern HandlerRun *BeginHandler(Merge *merge, FactTable *table, Handler *handler);
+extern void HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot);
+extern void EndHandler(HandlerRun *run);
+
+#endif							/* FACTMERGE_HANDLER_H */

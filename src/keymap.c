@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * keymap.c
+ *	  the key maps: which fact of a source is which fact of the destination
+ *
+ * There is one key map per source and fact table, a table of schema factmerge
+ * that belongs to the owner of the fact table.  For every fact of the source
+ * it holds
+ *
+ *	source_1, ...		its address in the source, and the values of whatever
+ *						else remapped references lead to
+ *	destination_1, ...	the same of its counterpart in the destination
+ *	in_both				whether the destination had it before
+ *	merge_id			the merge that met it first
+ *
+ * all of it in the types of the destination, so that the source's own types
+ * can be dropped.  factmerge.key_map registers the key maps, with the names of
+ * the columns that the numbers stand for.
+ *
+ * A source that is merged again is matched anew, into rows of the new merge;
+ * SettleKeyMap() then reconciles them with those of earlier merges.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "factmerge.h"
+
+/*
+ * The names of the columns that a key map holds, as name[].
+ */
+static Datum
+MapColumnNames(FactTable *table)
+{
+	Datum	   *names = palloc(sizeof(Datum) * list_length(table->map_columns));
+	ListCell   *lc;
+	int			count = 0;
+
+	foreach(lc, table->map_columns)
+		names[count++] = DirectFunctionCall1(namein,
+											 CStringGetDatum(((Column *) lfirst(lc))->name));
+	return PointerGetDatum(construct_array(names, count, NAMEOID, NAMEDATALEN,
+										   false, TYPALIGN_CHAR));
+}
+
+/*
+ * The parameters that name a key map in its register: $1 fact table, $2
+ * source, $3 columns.
+ */
+static void
+AddRegisterArgs(SqlArgs *args, Merge *merge, FactTable *table)
+{
+	SqlAddArg(args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	SqlAddArg(args, NAMEOID,
+			  DirectFunctionCall1(namein, CStringGetDatum(merge->source)));
+	SqlAddArg(args, NAMEARRAYOID, MapColumnNames(table));
+}
+
+static void
+AppendMapColumns(StringInfo sql, FactTable *table, const char *side)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfo(sql, "%s_%d %s", side, column->map_number,
+						 TypeText(column->type, -1));
+		if (OidIsValid(column->collation))
+			appendStringInfo(sql, " COLLATE %s",
+							 QualifiedCollation(column->collation));
+		appendStringInfoString(sql, ", ");
+	}
+}
+
+/*
+ * Create the key map and register it.  The books are kept by the extension's
+ * owner; the map itself becomes that of the fact table's owner.
+ */
+static void
+CreateKeyMap(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+	SqlArgs		args = {0};
+	RoleSwitch	caller;
+
+	BecomeExtensionOwner(&caller);
+	if (merge->dry_run)
+		table->map = psprintf("factmerge.key_map_of_dry_run_%d_%d", MyProcPid,
+							  table->position);
+	else
+		table->map = psprintf("factmerge.key_map_" INT64_FORMAT,
+							  SqlFetchInt64(InvalidSnapshot,
+											"SELECT pg_catalog.nextval('factmerge.key_map_number')",
+											NULL));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE %s (", table->map);
+	AppendMapColumns(&sql, table, "source");
+	AppendMapColumns(&sql, table, "destination");
+	appendStringInfoString(&sql, "in_both pg_catalog.bool NOT NULL, merge_id pg_catalog.int8 NOT NULL)");
+	SqlUtility(sql.data);
+	SqlUtility(psprintf("ALTER TABLE %s OWNER TO %s", table->map,
+						quote_identifier(GetUserNameFromId(table->owner, false))));
+
+	AddRegisterArgs(&args, merge, table);
+	SqlExecute(InvalidSnapshot,
+			   psprintf("INSERT INTO factmerge.key_map (fact_table, source, columns, map)"
+						" VALUES ($1, $2, $3, %s::pg_catalog.regclass)",
+						quote_literal_cstr(table->map)), &args);
+	BecomeCallerAgain(&caller);
+}
+
+/*
+ * Take a key map of a table as it was before its keys or references changed,
+ * or before the fact table was dropped, out of the way.
+ */
+static void
+DropOutdatedKeyMap(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+	char	  **row;
+
+	AddRegisterArgs(&args, merge, table);
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+					  " FROM factmerge.key_map k"
+					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
+					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns <> $3",
+					  &args);
+	if (row != NULL)
+		SqlUtility(psprintf("DROP TABLE %s", row[0]));
+	SqlExecuteAsOwner("DELETE FROM factmerge.key_map k"
+					  " WHERE k.fact_table = $1 AND k.source = $2"
+					  " AND (k.columns <> $3 OR NOT EXISTS"
+					  " (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k.map))",
+					  &args);
+}
+
+/*
+ * Find or create the key map of a table, and see whether any merge has tagged
+ * the table's facts before.
+ */
+void
+OpenKeyMap(Merge *merge, FactTable *table)
+{
+	SqlArgs		fact_table = {0};
+	SqlArgs		args = {0};
+	char	  **row;
+
+	SqlAddArg(&fact_table, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	table->tags_speak = !table->keyed ||
+		SqlFetchInt64(InvalidSnapshot,
+					  "SELECT pg_catalog.count(*) FROM factmerge.key_map WHERE fact_table = $1",
+					  &fact_table) == 0;
+	DropOutdatedKeyMap(merge, table);
+	AddRegisterArgs(&args, merge, table);
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+					  " FROM factmerge.key_map k"
+					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
+					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns = $3",
+					  &args);
+	if (row == NULL)
+		CreateKeyMap(merge, table);
+	else
+	{
+		table->map = row[0];
+		/* Where a row lies says nothing about an earlier merge */
+		if (!table->keyed)
+			SqlExecute(merge->snapshot, psprintf("DELETE FROM %s", table->map), NULL);
+	}
+}
+
+/*
+ * Append that two rows of a key map, n and o, say the same.
+ */
+static void
+AppendSamePair(StringInfo sql, FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+		Oid			operator = EqualityOperator(column->type);
+		int			number = column->map_number;
+
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("n.source_%d", number), operator,
+					   psprintf("o.source_%d", number), column->collation);
+		appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("n.destination_%d", number), operator,
+					   psprintf("o.destination_%d", number), column->collation);
+	}
+}
+
+/*
+ * Reconcile the pairs of this merge with those of earlier merges of the same
+ * source: what is known already stays as it was, and what the source no longer
+ * has goes.  Gives the planner statistics of the result.
+ */
+void
+SettleKeyMap(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+	StringInfoData pair;
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	if (SqlFetchRow(merge->snapshot,
+					psprintf("SELECT 1 FROM %s WHERE merge_id <> $1 LIMIT 1",
+							 table->map), &args) != NULL)
+	{
+		initStringInfo(&pair);
+		AppendSamePair(&pair, table);
+		SqlExecute(merge->snapshot,
+				   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
+							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND %s)",
+							table->map, table->map, pair.data), &args);
+		SqlExecute(merge->snapshot,
+				   psprintf("DELETE FROM %s AS n WHERE n.merge_id = $1 AND EXISTS"
+							" (SELECT FROM %s AS o WHERE o.merge_id <> $1 AND %s)",
+							table->map, table->map, pair.data), &args);
+	}
+	SqlUtility(psprintf("ANALYZE %s", table->map));
+}

@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock.c
+ *	  who may merge, and what is locked meanwhile
+ *
+ * The fact tables of the destination are locked SHARE ROW EXCLUSIVE, which
+ * keeps writers and other merges out and lets readers in; those of the source
+ * are locked ACCESS SHARE, so that their writers go on.  All locks are taken
+ * in the order of the oids, so that two merges queue instead of deadlocking.
+ *
+ * Once the locks are held, one snapshot is taken for the whole merge.  Under
+ * READ COMMITTED that is a fresh one.  Under the stricter levels it has to be
+ * the transaction's, which may be older than the locks: if somebody's rows
+ * have been committed to the destination in between, the merge could not see
+ * them although they are there, and gives up with a serialization failure, as
+ * an UPDATE does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "factmerge.h"
+
+/*
+ * Refuse to look at a table through row security: what it hides would be
+ * missed silently.
+ */
+static void
+RefuseRowSecurity(Oid relation)
+{
+	if (check_enable_rls(relation, InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security would hide rows of table %s from the merge",
+						QualifiedRelation(relation)),
+				 errhint("Merge as a role that bypasses row-level security.")));
+}
+
+/*
+ * Check that the caller owns the fact tables of the destination and may read
+ * those of the source.
+ */
+void
+CheckRights(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		if (!OwnsRelation(table->destination, GetUserId()))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("must be owner of table %s",
+							QualifiedRelation(table->destination)),
+					 errdetail("A merge writes to every fact table of the destination."),
+					 errhint("Merge as the owner of the destination's tables.")));
+		RefuseRowSecurity(table->destination);
+		if (!OidIsValid(table->source))
+			continue;
+		if (pg_class_aclcheck(table->source, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for table %s",
+							QualifiedRelation(table->source)),
+					 errdetail("A merge reads every fact table of the source."),
+					 errhint("Grant SELECT on the source's tables to the role that merges.")));
+		RefuseRowSecurity(table->source);
+	}
+}
+
+/*
+ * Refuse to go on if a table holds rows that are committed but not in the
+ * snapshot of the transaction.
+ */
+static void
+RefuseUnseenRows(Oid relation, Snapshot seen)
+{
+	Relation	rel = table_open(relation, NoLock);
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, latest, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		TransactionId xmin;
+
+		CHECK_FOR_INTERRUPTS();
+		xmin = DatumGetTransactionId(slot_getsysattr(slot,
+													 MinTransactionIdAttributeNumber,
+													 &isnull));
+		if (TransactionIdIsNormal(xmin) &&
+			!TransactionIdIsCurrentTransactionId(xmin) &&
+			XidInMVCCSnapshot(xmin, seen))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent insert"),
+					 errdetail("Table %s has changed since the transaction began.",
+							   QualifiedRelation(relation)),
+					 errhint("Retry the transaction, or merge at READ COMMITTED.")));
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(latest);
+	table_close(rel, NoLock);
+}
+
+/*
+ * Take the snapshot of the merge, with all locks held.
+ */
+static Snapshot
+TakeSnapshot(Merge *merge)
+{
+	Snapshot	seen;
+	Snapshot	latest;
+	ListCell   *lc;
+
+	if (!IsolationUsesXactSnapshot())
+		return RegisterSnapshot(GetLatestSnapshot());
+
+	/* If no transaction has ended since ours began, there is nothing unseen */
+	seen = GetTransactionSnapshot();
+	latest = GetLatestSnapshot();
+	if (latest->xmax != seen->xmax || latest->xcnt != seen->xcnt)
+		foreach(lc, merge->tables)
+		{
+			FactTable  *table = lfirst(lc);
+			List	   *relations = list_make1_oid(table->destination);
+			ListCell   *relation;
+
+			if (table->partitioned)
+				relations = find_all_inheritors(table->destination, NoLock, NULL);
+			foreach(relation, relations)
+				if (get_rel_relkind(lfirst_oid(relation)) == RELKIND_RELATION)
+				RefuseUnseenRows(lfirst_oid(relation), seen);
+		}
+	return RegisterSnapshot(seen);
+}
+
+static int
+CompareOids(const ListCell *a, const ListCell *b)
+{
+	if (lfirst_oid(a) == lfirst_oid(b))
+		return 0;
+	return lfirst_oid(a) < lfirst_oid(b) ? -1 : 1;
+}
+
+/*
+ * Lock all tables and take the snapshot of the merge.
+ */
+void
+LockTables(Merge *merge)
+{
+	List	   *sources = NIL;
+	List	   *all = NIL;
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		all = lappend_oid(all, table->destination);
+		if (!OidIsValid(table->source))
+			continue;
+		sources = lappend_oid(sources, table->source);
+		all = lappend_oid(all, table->source);
+	}
+	list_sort(all, CompareOids);
+	foreach(lc, all)
+	{
+		Oid			relation = lfirst_oid(lc);
+
+		if (list_member_oid(sources, relation))
+			LockRelationOid(relation, AccessShareLock);
+		else
+		{
+			/* Partitions are locked with their parent */
+			LockRelationOid(relation, ShareRowExclusiveLock);
+			(void) find_all_inheritors(relation, ShareRowExclusiveLock, NULL);
+		}
+	}
+	merge->snapshot = TakeSnapshot(merge);
+}

@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  the merge: one screen that calls the stages in their order
+ *
+ * A merge describes the two schemas, locks their tables, and then
+ *
+ *	matches		every fact of the source with the destination's (sameness.c,
+ *				conflict.c), which also assigns the keys of the others,
+ *	marks		the destination's facts that are in both (provenance.c),
+ *	dumps		the others into the destination (dump.c),
+ *	finds		the events that are mixed (friends.c),
+ *	replays		them (replay.c).
+ *
+ * Marking comes before dumping so that the tags of copied facts can be written
+ * with them.  Everything happens in the caller's transaction.  A dry run does
+ * the same in a subtransaction, and takes it back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "factmerge.h"
+#include "handler.h"
+
+PG_FUNCTION_INFO_V1(factmerge_merge);
+PG_FUNCTION_INFO_V1(factmerge_prepare);
+
+/*
+ * Make generated SQL immune to the caller's search_path and row security until
+ * the current nest level of settings ends; returns the caller's path.
+ */
+char *
+LockSearchPath(void)
+{
+	char	   *path = pstrdup(namespace_search_path);
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	(void) set_config_option("row_security", "off",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	return path;
+}
+
+/*
+ * Refuse to go on if the tables are not those that were locked.
+ */
+static void
+RefuseChangedTables(List *locked, List *found)
+{
+	ListCell   *a;
+	ListCell   *b;
+
+	forboth(a, locked, b, found)
+		if (((FactTable *) lfirst(a))->destination != ((FactTable *) lfirst(b))->destination ||
+			((FactTable *) lfirst(a))->source != ((FactTable *) lfirst(b))->source)
+		break;
+	if (list_length(locked) == list_length(found) && a == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the tables have been changed while the merge waited for them"),
+			 errhint("Retry the merge.")));
+}
+
+/*
+ * Describe the two schemas, check that the caller may merge them, and lock
+ * their tables.
+ */
+static void
+OpenSchemas(Merge *merge)
+{
+	Oid			source = FindSchema(merge->source);
+	Oid			destination = FindSchema(merge->destination);
+	List	   *tables;
+
+	if (source == destination)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source and destination are the same schema \"%s\"",
+						merge->source),
+				 errhint("Name two schemas: the facts of the first go into the second.")));
+	merge->tables = DescribeSchemas(source, destination);
+	CheckRights(merge);
+	LockTables(merge);
+
+	/* Somebody may have altered a table before we got the lock */
+	tables = DescribeSchemas(source, destination);
+	RefuseChangedTables(merge->tables, tables);
+	merge->tables = tables;
+	LoadHandlers(merge->tables);
+}
+
+/*
+ * The merge itself.
+ */
+static void
+RunStages(Merge *merge)
+{
+	int			nest_level;
+
+	MatchFacts(merge);
+	RecordConflicts(merge);
+
+	/*
+	 * Triggers behave as under logical replication while facts are written.
+	 * That is allowed whoever calls: what the triggers of foreign keys would
+	 * have checked is checked by DumpFacts().
+	 */
+	nest_level = NewGUCNestLevel();
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	MarkFacts(merge);
+	DumpFacts(merge);
+	AtEOXact_GUC(true, nest_level);
+
+	FindMixedEvents(merge);
+	ReplayEvents(merge);
+}
+
+/*
+ * Keep other sessions from the sequences of some tables, and make what this
+ * one draws from them go away with the subtransaction: altering a sequence,
+ * even to what it is, gives it new storage.  Sequences of others are left
+ * alone.
+ */
+void
+LockSequences(List *tables)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, tables)
+		foreach(c, ((FactTable *) lfirst(lc))->columns)
+	{
+		Oid			sequence = ((Column *) lfirst(c))->sequence;
+		SqlArgs		args = {0};
+
+		if (!OidIsValid(sequence) || !OwnsRelation(sequence, GetUserId()))
+			continue;
+		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
+		SqlUtility(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
+							QualifiedRelation(sequence),
+							SqlFetchInt64(InvalidSnapshot,
+										  "SELECT seqincrement FROM pg_catalog.pg_sequence"
+										  " WHERE seqrelid = $1", &args)));
+	}
+}
+
+/*
+ * Run the stages in a subtransaction and take it back; the counts remain.
+ */
+static void
+RunDry(Merge *merge)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	LockSequences(merge->tables);
+	RunStages(merge);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+/*
+ * factmerge_merge(name, name, bool): merge two schemas; see the comment on the
+ * SQL function for arguments, result and errors.
+ */
+Datum
+factmerge_merge(PG_FUNCTION_ARGS)
+{
+	Merge	   *merge;
+	Counts		totals;
+	Datum		row;
+	MemoryContext caller_context = CurrentMemoryContext;
+	int			nest_level;
+
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an argument of factmerge_merge() is null"),
+					 errhint("Name the source and the destination.")));
+
+	SqlConnect();
+	EnterMerge(CurrentMemoryContext);
+	nest_level = NewGUCNestLevel();
+
+	merge = palloc0(sizeof(Merge));
+	merge->source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	merge->dry_run = PG_GETARG_BOOL(2);
+	merge->search_path = LockSearchPath();
+	INSTR_TIME_SET_CURRENT(merge->start);
+
+	OpenSchemas(merge);
+	if (merge->dry_run)
+		RunDry(merge);
+	else
+	{
+		BeginHistory(merge);
+		RunStages(merge);
+	}
+	SumCounts(merge, &totals);
+	if (!merge->dry_run)
+		EndHistory(merge, &totals);
+	UnregisterSnapshot(merge->snapshot);
+	ReportActivity(merge, NULL, NULL);
+
+	MemoryContextSwitchTo(caller_context);
+	row = TotalsRow(fcinfo, merge, &totals);
+	AtEOXact_GUC(true, nest_level);
+	LeaveMerge();
+	SqlFinish();
+	return row;
+}
+
+/*
+ * factmerge_prepare(name): add the provenance columns ahead of a merge.
+ */
+Datum
+factmerge_prepare(PG_FUNCTION_ARGS)
+{
+	Merge		merge = {0};
+	int			count;
+	int			nest_level;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	SqlConnect();
+	nest_level = NewGUCNestLevel();
+	LockSearchPath();
+	merge.destination = NameStr(*PG_GETARG_NAME(0));
+	merge.tables = DescribeSchema(FindSchema(merge.destination));
+	if (merge.tables == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("schema \"%s\" has no tables to prepare", merge.destination)));
+	count = AddProvenanceColumns(merge.tables);
+	AtEOXact_GUC(true, nest_level);
+	SqlFinish();
+	PG_RETURN_INT32(count);
+}

@@ -1,0 +1,477 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.c
+ *	  the one place that runs SQL, and the helpers to build and quote it
+ *
+ * Stages build the text of the SQL they mean and hand it to the functions
+ * below; no other file calls SPI.  Every statement is prepared with its
+ * values as parameters.
+ *
+ * A merge runs all of its statements under one snapshot, so that a source
+ * that goes on changing is seen as of one moment.  SPI advances the command
+ * id of the snapshot it is given before each statement, and so a statement
+ * sees what the ones before it wrote.  Functions that only look something up
+ * pass InvalidSnapshot and get an ordinary one.
+ *
+ * Names are always qualified and quoted by the server's own functions.  In
+ * addition the callers set search_path to pg_catalog, pg_temp for as long as
+ * generated SQL runs, so that an operator without a schema is the server's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "query.h"
+
+/* Rows that a cursor fetches at a time: enough to make the call cheap */
+#define CURSOR_BATCH 1000
+
+struct SqlStatement
+{
+	SPIPlanPtr	plan;
+};
+
+/*
+ * Connect to SPI; what is allocated until SqlFinish() lives until then.
+ */
+void
+SqlConnect(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * Disconnect from SPI and free all that was allocated since SqlConnect().
+ */
+void
+SqlFinish(void)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * Add the next parameter.
+ */
+void
+SqlAddArg(SqlArgs *args, Oid type, Datum value)
+{
+	if (args->count == MAX_SQL_ARGS)
+		elog(ERROR, "too many parameters for a statement");
+	args->types[args->count] = type;
+	args->values[args->count] = value;
+	args->nulls[args->count] = ' ';
+	args->count++;
+}
+
+/*
+ * Add the next parameter, a null.
+ */
+void
+SqlAddNullArg(SqlArgs *args, Oid type)
+{
+	SqlAddArg(args, type, (Datum) 0);
+	args->nulls[args->count - 1] = 'n';
+}
+
+/*
+ * Raise an error for a statement that SPI would not run.
+ */
+static void
+CheckResult(int result, const char *sql)
+{
+	if (result < 0)
+		elog(ERROR, "could not run statement (%s): %s",
+			 SPI_result_code_string(result), sql);
+}
+
+static SPIPlanPtr
+Prepare(const char *sql, int nargs, Oid *types)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare statement (%s): %s",
+			 SPI_result_code_string(SPI_result), sql);
+
+	/* SPI leaves its own, longer-lived context behind */
+	MemoryContextSwitchTo(context);
+	return plan;
+}
+
+/*
+ * Run a statement, leaving its rows (no more than limit, 0 for all) in
+ * SPI_tuptable.
+ */
+static uint64
+Execute(Snapshot snapshot, const char *sql, SqlArgs *args, uint64 limit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SqlArgs		none = {0};
+	SPIPlanPtr	plan;
+
+	if (args == NULL)
+		args = &none;
+	plan = Prepare(sql, args->count, args->types);
+	CheckResult(SPI_execute_snapshot(plan, args->values, args->nulls, snapshot,
+									 InvalidSnapshot, false, true, limit), sql);
+	SPI_freeplan(plan);
+	MemoryContextSwitchTo(context);
+	return SPI_processed;
+}
+
+/*
+ * Run a command that is not a query, such as CREATE TABLE.
+ */
+void
+SqlUtility(const char *sql)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	CheckResult(SPI_execute(sql, false, 0), sql);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Run a query or an INSERT, UPDATE or DELETE; returns the number of rows.
+ */
+uint64
+SqlExecute(Snapshot snapshot, const char *sql, SqlArgs *args)
+{
+	uint64		rows = Execute(snapshot, sql, args, 0);
+
+	SPI_freetuptable(SPI_tuptable);
+	return rows;
+}
+
+/*
+ * Return the first column of a query's first row, 0 if it is null or if there
+ * is no row.
+ */
+int64
+SqlFetchInt64(Snapshot snapshot, const char *sql, SqlArgs *args)
+{
+	int64		result = 0;
+
+	if (Execute(snapshot, sql, args, 1) > 0)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0],
+										  SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (!isnull)
+			result = DatumGetInt64(value);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return result;
+}
+
+/*
+ * Return the first row of a query as text, NULL if there is none.
+ */
+char	  **
+SqlFetchRow(Snapshot snapshot, const char *sql, SqlArgs *args)
+{
+	char	  **row = NULL;
+
+	if (Execute(snapshot, sql, args, 1) > 0)
+	{
+		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+
+		row = palloc(sizeof(char *) * tupdesc->natts);
+		for (int i = 0; i < tupdesc->natts; i++)
+			row[i] = SPI_getvalue(SPI_tuptable->vals[0], tupdesc, i + 1);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return row;
+}
+
+/*
+ * Call a function for every row of a query, which is read through a cursor so
+ * that memory stays bounded.  The callback runs in a context of its own that
+ * is reset from row to row, and may itself run SQL.
+ */
+void
+SqlForEachRow(Snapshot snapshot, const char *sql, SqlArgs *args,
+			  SqlRowCallback callback, void *arg)
+{
+	SqlArgs		none = {0};
+	SPIPlanPtr	plan;
+	Portal		portal;
+	MemoryContext row_context;
+	MemoryContext context = CurrentMemoryContext;
+
+	if (args == NULL)
+		args = &none;
+	plan = Prepare(sql, args->count, args->types);
+
+	/* A read-only cursor takes the active snapshot: make it the merge's */
+	if (snapshot != InvalidSnapshot)
+	{
+		CommandCounterIncrement();
+		PushCopiedSnapshot(snapshot);
+		UpdateActiveSnapshotCommandId();
+	}
+	portal = SPI_cursor_open(NULL, plan, args->values, args->nulls,
+							 snapshot != InvalidSnapshot);
+	if (snapshot != InvalidSnapshot)
+		PopActiveSnapshot();
+
+	row_context = AllocSetContextCreate(context,
+										"factmerge row", ALLOCSET_SMALL_SIZES);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		count;
+
+		SPI_cursor_fetch(portal, true, CURSOR_BATCH);
+		rows = SPI_tuptable;
+		count = SPI_processed;
+		for (uint64 i = 0; i < count; i++)
+		{
+			int			natts = rows->tupdesc->natts;
+			Datum	   *values;
+			bool	   *nulls;
+
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(row_context);
+			MemoryContextSwitchTo(row_context);
+			values = palloc(sizeof(Datum) * natts);
+			nulls = palloc(sizeof(bool) * natts);
+			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
+			callback(values, nulls, arg);
+			MemoryContextSwitchTo(context);
+		}
+		SPI_freetuptable(rows);
+		if (count == 0)
+			break;
+	}
+	MemoryContextDelete(row_context);
+	SPI_cursor_close(portal);
+	SPI_freeplan(plan);
+	MemoryContextSwitchTo(context);
+}
+
+/* Puts a row into the result of a set-returning function. */
+static void
+ReturnRow(Datum *values, bool *nulls, void *arg)
+{
+	ReturnSetInfo *result = arg;
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * Return the rows of a query as the result of the calling SQL function, whose
+ * InitMaterializedSRF() has been called.  The types have to match exactly.
+ */
+void
+SqlReturnRows(FunctionCallInfo fcinfo, const char *sql, SqlArgs *args)
+{
+	SqlForEachRow(InvalidSnapshot, sql, args, ReturnRow, fcinfo->resultinfo);
+}
+
+/*
+ * Prepare a statement that is executed again and again.
+ */
+SqlStatement *
+SqlPrepare(const char *sql, int nargs, Oid *types)
+{
+	SqlStatement *statement = palloc(sizeof(SqlStatement));
+
+	statement->plan = Prepare(sql, nargs, types);
+	return statement;
+}
+
+/*
+ * Execute a prepared statement under a fresh snapshot, as user code does;
+ * nulls is as for SPI, NULL if no parameter is null.  Returns the number of
+ * rows.
+ */
+uint64
+SqlExecutePrepared(SqlStatement *statement, Datum *values,
+				   const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			result = SPI_execute_plan(statement->plan, values, nulls,
+										  false, 0);
+
+	CheckResult(result, "prepared statement");
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
+	return SPI_processed;
+}
+
+/*
+ * Forget a prepared statement.
+ */
+void
+SqlFree(SqlStatement *statement)
+{
+	SPI_freeplan(statement->plan);
+	pfree(statement);
+}
+
+/*
+ * Become the owner of the extension, to keep its books.  Nothing that runs
+ * until BecomeCallerAgain() may evaluate anything of the user's: values come
+ * in as parameters.  An error restores the caller with the transaction.
+ */
+void
+BecomeExtensionOwner(RoleSwitch *before)
+{
+	Oid			namespace = get_namespace_oid("factmerge", false);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
+										ObjectIdGetDatum(namespace));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", namespace);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+
+	GetUserIdAndSecContext(&before->user, &before->security_context);
+	SetUserIdAndSecContext(owner, before->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
+ * Undo BecomeExtensionOwner().
+ */
+void
+BecomeCallerAgain(RoleSwitch *before)
+{
+	SetUserIdAndSecContext(before->user, before->security_context);
+}
+
+/*
+ * Run a bookkeeping statement as the owner of the extension.
+ */
+uint64
+SqlExecuteAsOwner(const char *sql, SqlArgs *args)
+{
+	RoleSwitch	before;
+	uint64		rows;
+
+	BecomeExtensionOwner(&before);
+	rows = SqlExecute(InvalidSnapshot, sql, args);
+	BecomeCallerAgain(&before);
+	return rows;
+}
+
+/*
+ * The schema-qualified, quoted name of a relation.
+ */
+char *
+QualifiedRelation(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  name);
+}
+
+/*
+ * The schema-qualified, quoted name of a function, without its arguments.
+ */
+char *
+QualifiedFunction(Oid function)
+{
+	return quote_qualified_identifier(get_namespace_name(get_func_namespace(function)),
+									  get_func_name(function));
+}
+
+/*
+ * The schema-qualified, quoted name of a collation.
+ */
+char *
+QualifiedCollation(Oid collation)
+{
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+									  NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/*
+ * The qualified name of a type, with its modifier.
+ */
+char *
+TypeText(Oid type, int32 typmod)
+{
+	return format_type_extended(type, typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN |
+								FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/*
+ * A type's own equality, InvalidOid if it has none.
+ */
+Oid
+EqualityOperator(Oid type)
+{
+	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+}
+
+/*
+ * Whether values of a type can be hashed in accordance with their equality.
+ */
+bool
+HasHash(Oid type)
+{
+	return OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc);
+}
+
+/*
+ * Append an operator in a form that does not depend on search_path.
+ */
+void
+AppendOperator(StringInfo sql, Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	appendStringInfo(sql, " OPERATOR(%s.%s) ",
+					 quote_identifier(get_namespace_name(form->oprnamespace)),
+					 NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * Append a separator before every item but the first.
+ */
+void
+AppendSeparator(StringInfo sql, const char *separator, bool *first)
+{
+	if (!*first)
+		appendStringInfoString(sql, separator);
+	*first = false;
+}

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.h
+ *	  building, quoting and running SQL: see query.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_QUERY_H
+#define FACTMERGE_QUERY_H
+
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "utils/snapshot.h"
+
+/* The parameters $1, $2, ... of a statement */
+#define MAX_SQL_ARGS 24
+
+typedef struct SqlArgs
+{
+	int			count;
+	Oid			types[MAX_SQL_ARGS];
+	Datum		values[MAX_SQL_ARGS];
+	char		nulls[MAX_SQL_ARGS];
+} SqlArgs;
+
+/* A statement that is planned once and executed often */
+typedef struct SqlStatement SqlStatement;
+
+/* Who we were before we became the extension's owner */
+typedef struct RoleSwitch
+{
+	Oid			user;
+	int			security_context;
+} RoleSwitch;
+
+typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
+
+extern void SqlConnect(void);
+extern void SqlFinish(void);
+
+extern void SqlAddArg(SqlArgs *args, Oid type, Datum value);
+extern void SqlAddNullArg(SqlArgs *args, Oid type);
+
+extern void SqlUtility(const char *sql);
+extern uint64 SqlExecute(Snapshot snapshot, const char *sql, SqlArgs *args);
+extern int64 SqlFetchInt64(Snapshot snapshot, const char *sql, SqlArgs *args);
+extern char **SqlFetchRow(Snapshot snapshot, const char *sql, SqlArgs *args);
+extern void SqlForEachRow(Snapshot snapshot, const char *sql, SqlArgs *args,
+						  SqlRowCallback callback, void *arg);
+extern void SqlReturnRows(FunctionCallInfo fcinfo, const char *sql,
+						  SqlArgs *args);
+extern SqlStatement *SqlPrepare(const char *sql, int nargs, Oid *types);
+extern uint64 SqlExecutePrepared(SqlStatement *statement, Datum *values,
+								 const char *nulls);
+extern void SqlFree(SqlStatement *statement);
+
+extern void BecomeExtensionOwner(RoleSwitch *before);
+extern void BecomeCallerAgain(RoleSwitch *before);
+extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
+
+extern char *QualifiedRelation(Oid relation);
+extern char *QualifiedFunction(Oid function);
+extern char *QualifiedCollation(Oid collation);
+extern char *TypeText(Oid type, int32 typmod);
+extern Oid	EqualityOperator(Oid type);
+extern bool HasHash(Oid type);
+extern void AppendOperator(StringInfo sql, Oid operator);
+extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);
+
+#endif							/* FACTMERGE_QUERY_H */

@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * replay.c
+ *	  running handlers on mixed events, until nothing is new
+ *
+ * The handlers run as in an ordinary session: session_replication_role is
+ * origin, search_path is the caller's with the destination first.  What a
+ * handler inserts is tagged derived by the columns' defaults, and fires the
+ * destination's triggers like any other INSERT, so that trigger handlers see
+ * to derived facts by themselves.  Declared functions the server knows nothing
+ * of: for tables that have any, derived facts are looked for by their tag and
+ * handed to the functions, round by round, until a round finds none.
+ *
+ * Constraint triggers guard rather than derive; they run last, for every
+ * copied fact.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "factmerge.h"
+#include "handler.h"
+
+/* How many events go by between two looks at the clock of the activity */
+#define EVENTS_PER_REPORT 1000
+
+/* Events on their way to a handler */
+typedef struct Replay
+{
+	Merge	   *merge;
+	FactTable  *table;
+	HandlerRun *run;
+	int64		done;
+	Relation	relation;		/* that the last event's fact lies in */
+	TupleTableSlot *slot;
+	MemoryContext context;
+} Replay;
+
+/* A handler and its table, to be put in order */
+typedef struct Turn
+{
+	FactTable  *table;
+	Handler    *handler;
+} Turn;
+
+static void
+LeaveRelation(Replay *replay)
+{
+	if (replay->relation == NULL)
+		return;
+	ExecDropSingleTupleTableSlot(replay->slot);
+	table_close(replay->relation, NoLock);
+	replay->relation = NULL;
+}
+
+/* Hands one event, given as relation and tid, to the handler */
+static void
+ReplayEvent(Datum *values, bool *nulls, void *arg)
+{
+	Replay	   *replay = arg;
+	Oid			relation = DatumGetObjectId(values[0]);
+	ItemPointer tid = (ItemPointer) DatumGetPointer(values[1]);
+
+	if (replay->relation == NULL || RelationGetRelid(replay->relation) != relation)
+	{
+		MemoryContext context = MemoryContextSwitchTo(replay->context);
+
+		LeaveRelation(replay);
+		replay->relation = table_open(relation, RowShareLock);
+		replay->slot = table_slot_create(replay->relation, NULL);
+		MemoryContextSwitchTo(context);
+	}
+	if (table_tuple_fetch_row_version(replay->relation, tid, SnapshotSelf,
+									  replay->slot))
+		HandleFact(replay->run, replay->relation, replay->slot);
+	ExecClearTuple(replay->slot);
+	if (++replay->done % EVENTS_PER_REPORT == 0)
+		ReportActivity(replay->merge, replay->table,
+					   psprintf("replaying event " INT64_FORMAT " of", replay->done));
+}
+
+/*
+ * Run a handler on the events that a query gives as relation and tid.
+ */
+static void
+RunHandler(Merge *merge, FactTable *table, Handler *handler, const char *events)
+{
+	Replay		replay = {.merge = merge, .table = table};
+	instr_time	start;
+
+	StartClock(&start);
+	ReportActivity(merge, table, "replaying events of");
+	replay.context = CurrentMemoryContext;
+	replay.run = BeginHandler(merge, table, handler);
+	SqlForEachRow(merge->snapshot, events, NULL, ReplayEvent, &replay);
+	LeaveRelation(&replay);
+	EndHandler(replay.run);
+	CommandCounterIncrement();
+	StopClock(table, STAGE_REPLAY, &start);
+}
+
+static int
+CompareTurns(const ListCell *a, const ListCell *b)
+{
+	Turn	   *x = lfirst(a);
+	Turn	   *y = lfirst(b);
+
+	if (x->handler->priority != y->handler->priority)
+		return x->handler->priority > y->handler->priority ? -1 : 1;
+	return x->table->position - y->table->position;
+}
+
+/*
+ * The handlers of all tables in the order in which they take their turns: by
+ * priority, then in walk order.
+ */
+static List *
+TakeTurns(Merge *merge)
+{
+	List	   *turns = NIL;
+	ListCell   *lc;
+	ListCell   *h;
+
+	foreach(lc, merge->tables)
+		foreach(h, ((FactTable *) lfirst(lc))->handlers)
+	{
+		Turn	   *turn = palloc(sizeof(Turn));
+
+		turn->table = lfirst(lc);
+		turn->handler = lfirst(h);
+		turns = lappend(turns, turn);
+	}
+	list_sort(turns, CompareTurns);
+	return turns;
+}
+
+/*
+ * Replay the mixed events.
+ */
+static void
+ReplayMixed(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, TakeTurns(merge))
+	{
+		Turn	   *turn = lfirst(lc);
+
+		if (turn->table->events == NULL || turn->table->counts.replayed == 0)
+			continue;
+		/* Facts lie in the order in which they were copied */
+		RunHandler(merge, turn->table, turn->handler,
+				   psprintf("SELECT relation, fact FROM %s%s ORDER BY relation, fact",
+							turn->table->events,
+							turn->handler->found_from_this ? "" : " WHERE NOT in_both"));
+	}
+}
+
+/*
+ * How often a row has been inserted into a table in this transaction, -1 if
+ * the server does not count; a change tells where to look for derived facts.
+ */
+static int64
+InsertsSoFar(FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	if (!pgstat_track_counts || table->partitioned)
+		return -1;
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table->destination));
+	return SqlFetchInt64(InvalidSnapshot,
+						 "SELECT pg_catalog.pg_stat_get_xact_tuples_inserted($1)", &args);
+}
+
+/*
+ * That row x has been derived by this merge.
+ */
+static char *
+IsDerived(Merge *merge)
+{
+	return psprintf("(x." MERGE_COLUMN " = " INT64_FORMAT
+					" AND x." PROVENANCE_COLUMN " = 'derived')", merge->id);
+}
+
+/*
+ * Hand the derived facts of a table that are new since the last round to its
+ * functions; returns how many there were.
+ */
+static int64
+ReplayDerived(Merge *merge, FactTable *table, int round)
+{
+	char	   *seen = psprintf("pg_temp.factmerge_derived_%d", table->position);
+	int64		count;
+	ListCell   *lc;
+
+	if (round == 1)
+		SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
+							" fact pg_catalog.tid, round pg_catalog.int4)", seen));
+	count = SqlExecute(merge->snapshot,
+					   psprintf("INSERT INTO %s SELECT x.tableoid, x.ctid, %d FROM %s AS x WHERE %s"
+								" AND NOT EXISTS (SELECT FROM %s AS s"
+								" WHERE s.relation = x.tableoid AND s.fact = x.ctid)",
+								seen, round, QualifiedRelation(table->destination),
+								IsDerived(merge), seen), NULL);
+	if (count == 0)
+		return 0;
+	foreach(lc, table->handlers)
+	{
+		Handler    *handler = lfirst(lc);
+
+		if (handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION)
+			RunHandler(merge, table, handler,
+					   psprintf("SELECT relation, fact FROM %s WHERE round = %d ORDER BY relation, fact",
+								seen, round));
+	}
+	return count;
+}
+
+/*
+ * Go on with what has been derived until nothing is new.
+ */
+static void
+ReplayUntilSaturated(Merge *merge)
+{
+	int			count = list_length(merge->tables);
+	int64	   *inserts = palloc(sizeof(int64) * count);
+	int		   *rounds = palloc0(sizeof(int) * count);
+	bool		news;
+
+	for (int i = 0; i < count; i++)
+		inserts[i] = -1;
+	do
+	{
+		news = false;
+		for (int i = 0; i < count; i++)
+		{
+			FactTable  *table = list_nth(merge->tables, i);
+			int64		now;
+
+			CHECK_FOR_INTERRUPTS();
+			if (!HasFunctionHandler(table))
+				continue;
+			now = InsertsSoFar(table);
+			if (now >= 0 && now == inserts[i])
+				continue;
+			inserts[i] = now;
+			news |= ReplayDerived(merge, table, ++rounds[i]) > 0;
+		}
+	} while (news);
+	for (int i = 0; i < count; i++)
+		if (rounds[i] > 0)
+			SqlUtility(psprintf("DROP TABLE pg_temp.factmerge_derived_%d",
+								((FactTable *) list_nth(merge->tables, i))->position));
+}
+
+/*
+ * Run the constraint triggers for all copied facts.
+ */
+static void
+RunConstraintTriggers(Merge *merge)
+{
+	ListCell   *lc;
+	ListCell   *h;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+		StringInfoData events;
+
+		if (table->counts.copied == 0)
+			continue;
+		initStringInfo(&events);
+		appendStringInfo(&events, "SELECT x.tableoid, x.ctid FROM %s AS x WHERE ",
+						 QualifiedRelation(table->destination));
+		AppendSideCondition(&events, merge, table, "x", SIDE_SOURCE);
+		foreach(h, ConstraintTriggers(table))
+			RunHandler(merge, table, lfirst(h), events.data);
+	}
+}
+
+/*
+ * Count what has been derived.
+ */
+static void
+CountDerived(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		table->counts.derived =
+			SqlFetchInt64(merge->snapshot,
+						  psprintf("SELECT pg_catalog.count(*) FROM %s AS x WHERE %s",
+								   QualifiedRelation(table->destination),
+								   IsDerived(merge)), NULL);
+	}
+}
+
+/*
+ * Set up the session for handlers.
+ */
+static void
+PrepareSession(Merge *merge)
+{
+	(void) set_config_option("session_replication_role", "origin",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	(void) set_config_option("search_path",
+							 psprintf("%s%s%s", quote_identifier(merge->destination),
+									  merge->search_path[0] ? ", " : "",
+									  merge->search_path),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
+/*
+ * Run the handlers on all mixed events and on what they add, and the
+ * constraint triggers on what has been copied.
+ */
+void
+ReplayEvents(Merge *merge)
+{
+	int			nest_level = NewGUCNestLevel();
+	bool		any = false;
+	ListCell   *lc;
+
+	PrepareSession(merge);
+	BeginDeriving(merge->id);
+	foreach(lc, merge->tables)
+		any |= ((FactTable *) lfirst(lc))->counts.replayed > 0;
+	if (any)
+	{
+		ReplayMixed(merge);
+		ReplayUntilSaturated(merge);
+	}
+	RunConstraintTriggers(merge);
+	EndDeriving();
+	AtEOXact_GUC(true, nest_level);
+
+	if (any)
+		CountDerived(merge);
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		if (table->events)
+			SqlUtility(psprintf("DROP TABLE %s", table->events));
+	}
+}

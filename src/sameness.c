@@ -1,0 +1,606 @@
+/*-------------------------------------------------------------------------
+ *
+ * sameness.c
+ *	  which fact of the source is which fact of the destination
+ *
+ * For each table in walk order, one statement joins the source's facts, their
+ * references translated through the key maps of the tables before, with the
+ * destination's facts on each sameness key.  It fills the key map: with the
+ * counterpart where there is one, else with the address that the fact will
+ * have when it is copied, surrogate keys drawn from the destination's own
+ * sequence or default, in the order of the source's keys.  So all keys are
+ * known before any fact is written, whatever refers to what.
+ *
+ * Where the sameness of a table goes through a circle of references (a tree
+ * whose names are unique below their parent), a fact can be matched only after
+ * what it refers to: such components are matched level by level, until a round
+ * finds nothing, and what is left over then has no counterpart.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "factmerge.h"
+
+/* What one statement does with the facts that have no address yet */
+typedef enum MatchMode
+{
+	MATCH_ALL,					/* match what has a counterpart, assign the rest */
+	MATCH_LEVEL,				/* match only */
+	MATCH_REST					/* assign only */
+} MatchMode;
+
+/*
+ * Append the join of the source's row with its counterparts: one destination
+ * row d1, d2, ... per sameness key.
+ */
+static void
+AppendCounterparts(StringInfo sql, FactTable *table, const char *join)
+{
+	ListCell   *lc;
+
+	if (table->sameness == NIL)
+	{
+		appendStringInfo(sql, " %s %s AS d1 ON ", join,
+						 QualifiedRelation(table->destination));
+		AppendRowEquality(sql, WholeRow(table), NIL, NIL, true, "d1");
+		return;
+	}
+	foreach(lc, table->sameness)
+	{
+		UniqueKey  *key = lfirst(lc);
+		char	   *alias = psprintf("d%d", foreach_current_index(lc) + 1);
+
+		appendStringInfo(sql, " %s %s AS %s ON ", join,
+						 QualifiedRelation(table->destination), alias);
+		AppendRowEquality(sql, key->columns, key->operators, key->collations,
+						  key->nulls_not_distinct, alias);
+	}
+}
+
+static int
+CounterpartCount(FactTable *table)
+{
+	return Max(list_length(table->sameness), 1);
+}
+
+/*
+ * Append what the matched row has in a column: that of the first counterpart.
+ */
+static void
+AppendFound(StringInfo sql, FactTable *table, const char *column)
+{
+	bool		first = true;
+
+	appendStringInfoString(sql, "COALESCE(");
+	for (int i = 1; i <= CounterpartCount(table); i++)
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "d%d.%s", i, column);
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * Whether the value of a column for a new fact is drawn only when the row is
+ * written, so that it comes in order.
+ */
+static bool
+IsDrawn(Column *column)
+{
+	return column->surrogate && column->reference == NULL;
+}
+
+/*
+ * Append the value that a fact without counterpart will have in a column of
+ * the key map; what is drawn, and where a row will lie, is not known yet.
+ */
+static void
+AppendAssigned(StringInfo sql, Column *column)
+{
+	if (column->system || IsDrawn(column))
+		appendStringInfo(sql, "NULL::%s", TypeText(column->type, -1));
+	else
+		AppendTranslated(sql, column);
+}
+
+/*
+ * Append the facts to match: s1, s2, ... their values in the source, d1, d2,
+ * ... those in the destination, and whether they are matched.
+ */
+static void
+AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
+{
+	ListCell   *lc;
+	bool		first = true;
+	StringInfoData address;
+
+	initStringInfo(&address);
+	foreach(lc, table->address)
+		appendStringInfo(&address, "%s%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+
+	appendStringInfoString(sql, "SELECT ");
+	/* Of several rows that look the same, the lowest key is the one */
+	if (table->sameness == NIL && mode != MATCH_REST)
+		appendStringInfo(sql, "DISTINCT ON (%s) ", address.data);
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(sql, ", ", &first);
+		AppendSourceValue(sql, column);
+		appendStringInfo(sql, " AS s%d", column->map_number);
+	}
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+		const char *name = quote_identifier(column->name);
+
+		appendStringInfoString(sql, ", ");
+		if (mode == MATCH_REST)
+			AppendAssigned(sql, column);
+		else
+		{
+			appendStringInfoString(sql, "CASE WHEN ");
+			AppendFound(sql, table, "ctid");
+			appendStringInfoString(sql, " IS NOT NULL THEN ");
+			AppendFound(sql, table, name);
+			appendStringInfoString(sql, " ELSE ");
+			AppendAssigned(sql, column);
+			appendStringInfoString(sql, " END");
+		}
+		appendStringInfo(sql, " AS d%d", column->map_number);
+	}
+	appendStringInfoString(sql, ", ");
+	if (mode == MATCH_REST)
+		appendStringInfoString(sql, "false");
+	else
+	{
+		AppendFound(sql, table, "ctid");
+		appendStringInfoString(sql, " IS NOT NULL");
+	}
+	appendStringInfoString(sql, " AS in_both FROM ");
+	AppendSourceRow(sql, merge, table);
+	if (mode != MATCH_REST)
+		AppendCounterparts(sql, table, "LEFT JOIN");
+}
+
+/*
+ * Append the conditions of a component: leave out what has an address, and
+ * (while matching) what has no counterpart or still waits for its references.
+ */
+static void
+AppendLevelConditions(StringInfo sql, FactTable *table, MatchMode mode)
+{
+	ListCell   *lc;
+
+	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = $1 AND ",
+					 table->map);
+	AppendMapJoin(sql, table, "m", "source", "s");
+	appendStringInfoChar(sql, ')');
+	if (mode == MATCH_REST)
+		return;
+
+	appendStringInfoString(sql, " AND ");
+	AppendFound(sql, table, "ctid");
+	appendStringInfoString(sql, " IS NOT NULL");
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+		ListCell   *c;
+
+		if (!reference->remapped || reference->target->component != table->component)
+			continue;
+		appendStringInfo(sql, " AND (r%d.merge_id IS NOT NULL", reference->number);
+		foreach(c, reference->columns)
+			appendStringInfo(sql, " OR s.%s IS NULL",
+							 quote_identifier(((Column *) lfirst(c))->name));
+		appendStringInfoChar(sql, ')');
+	}
+}
+
+/*
+ * Run one matching statement; returns how many facts got an address.
+ */
+static int64
+Match(Merge *merge, FactTable *table, MatchMode mode)
+{
+	StringInfoData sql;
+	StringInfoData order;
+	SqlArgs		args = {0};
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	initStringInfo(&order);
+	appendStringInfo(&sql, "INSERT INTO %s SELECT ", table->map);
+	foreach(lc, table->map_columns)
+		appendStringInfo(&sql, "x.s%d, ", foreach_current_index(lc) + 1);
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (IsDrawn(column) && mode != MATCH_LEVEL)
+			appendStringInfo(&sql, "CASE WHEN x.in_both THEN x.d%d ELSE %s END, ",
+							 column->map_number, column->new_value);
+		else
+			appendStringInfo(&sql, "x.d%d, ", column->map_number);
+	}
+	appendStringInfoString(&sql, "x.in_both, $1 FROM (");
+	AppendMatches(&sql, merge, table, mode);
+	if (mode != MATCH_ALL)
+		AppendLevelConditions(&sql, table, mode);
+
+	foreach(lc, table->address)
+		appendStringInfo(&order, "%ss%d", order.len ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+	if (table->sameness == NIL && mode != MATCH_REST)
+		foreach(lc, table->address)
+		{
+			appendStringInfoString(&order, ", ");
+			appendStringInfo(&order, "d%d", ((Column *) lfirst(lc))->map_number);
+		}
+	appendStringInfo(&sql, " ORDER BY %s) AS x", order.data);
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	return SqlExecute(merge->snapshot, sql.data, &args);
+}
+
+/*
+ * Refuse facts that are the same as one fact of the destination by one key,
+ * and as another by another.
+ */
+static void
+RefuseAmbiguity(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+	char	  **row;
+	bool		first = true;
+
+	if (list_length(table->sameness) < 2)
+		return;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s", AddressText(table, "s"));
+	for (int i = 1; i <= list_length(table->sameness); i++)
+		appendStringInfo(&sql, ", %s", AddressText(table, psprintf("d%d", i)));
+	appendStringInfoString(&sql, " FROM ");
+	AppendSourceRow(&sql, merge, table);
+	AppendCounterparts(&sql, table, "LEFT JOIN");
+	appendStringInfoString(&sql, " WHERE ");
+	for (int i = 2; i <= list_length(table->sameness); i++)
+		for (int j = 1; j < i; j++)
+		{
+			AppendSeparator(&sql, " OR ", &first);
+			appendStringInfo(&sql, "(d%d.tableoid, d%d.ctid) <> (d%d.tableoid, d%d.ctid)",
+							 j, j, i, i);
+		}
+	appendStringInfoString(&sql, " ORDER BY 1 LIMIT 1");
+	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
+	if (row == NULL)
+		return;
+
+	for (int i = 2; i <= list_length(table->sameness); i++)
+		for (int j = 1; j < i; j++)
+			if (row[i] && row[j] && strcmp(row[i], row[j]) != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_CARDINALITY_VIOLATION),
+						 errmsg("a fact of table \"%s\" is the same as two facts of the destination",
+								table->name),
+						 errdetail("Source fact %s equals destination fact %s by key \"%s\" and destination fact %s by key \"%s\".",
+								   row[0],
+								   row[j], ((UniqueKey *) list_nth(table->sameness, j - 1))->name,
+								   row[i], ((UniqueKey *) list_nth(table->sameness, i - 1))->name),
+						 errhint("Decide which fact it is, and correct the key of the other.")));
+}
+
+/*
+ * Refuse a table whose facts have nothing to be told apart by.
+ */
+static void
+RefuseIndistinct(FactTable *table)
+{
+	if (table->sameness == NIL && WholeRow(table) == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot tell the facts of table \"%s\" apart", table->name),
+				 errdetail("All that they hold is a generated key."),
+				 errhint("Add a column, or a unique key, that identifies a fact.")));
+}
+
+/* How far the sequences of a table's surrogate keys have got */
+static int64
+SequencePosition(Column *column)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
+	return SqlFetchInt64(InvalidSnapshot,
+						 "SELECT COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement)"
+						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
+}
+
+/*
+ * Refuse keys that a sequence has drawn although the destination holds them
+ * already, as happens when rows were loaded together with their keys.
+ */
+static void
+RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 before)
+{
+	SqlArgs		args = {0};
+	const char *name = quote_identifier(column->name);
+	char	  **row;
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(before));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column)));
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("SELECT d.%s FROM %s AS d WHERE d.%s <> $1 AND d.%s"
+							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) LIMIT 1",
+							   name, QualifiedRelation(table->destination),
+							   name, name), &args);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("sequence %s is behind the keys of table \"%s\"",
+						QualifiedRelation(column->sequence), table->name),
+				 errdetail("It has drawn %s = %s, which the destination holds already.",
+						   column->name, row[0]),
+				 errhint("Advance it with setval() to the largest key of the table.")));
+}
+
+/*
+ * Give an address to every fact that has none yet, under new keys where the
+ * keys are surrogate; before[i] is where the sequence of map column i stood.
+ */
+static int64
+MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
+{
+	int			count = list_length(table->map_columns);
+	int64	   *before = palloc0(sizeof(int64) * count);
+	int64		facts;
+
+	for (int i = 0; i < count; i++)
+	{
+		Column	   *column = list_nth(table->map_columns, i);
+
+		if (IsDrawn(column) && OidIsValid(column->sequence))
+			before[i] = SequencePosition(column);
+	}
+	facts = Match(merge, table, mode);
+	for (int i = 0; i < count; i++)
+	{
+		Column	   *column = list_nth(table->map_columns, i);
+
+		if (IsDrawn(column) && OidIsValid(column->sequence))
+			RefuseSequenceBehind(merge, table, column, before[i]);
+	}
+	return facts;
+}
+
+/*
+ * Whether matching the facts of a table has to wait for others of its
+ * component.
+ */
+static bool
+GoesThroughCircle(FactTable *table)
+{
+	ListCell   *lc;
+	ListCell   *key;
+
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+		ListCell   *c;
+
+		if (!reference->remapped || reference->target->component != table->component)
+			continue;
+		if (table->sameness == NIL)
+			return true;
+		foreach(c, reference->columns)
+			foreach(key, table->sameness)
+			if (list_member_ptr(((UniqueKey *) lfirst(key))->columns, lfirst(c)))
+				return true;
+	}
+	return false;
+}
+
+/*
+ * Refuse a table whose new keys would have to be known before they are
+ * assigned: primary keys that refer to each other in a circle.
+ */
+static void
+RefuseCircularKeys(FactTable *table, List *assigned)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (column->reference == NULL ||
+			column->reference->target->component != table->component ||
+			list_member_ptr(assigned, column->reference->target))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot assign keys to table \"%s\"", table->name),
+				 errdetail("Its key column \"%s\" refers to table \"%s\", whose key in turn depends on it.",
+						   column->name, column->reference->target->name),
+				 errhint("Give one of the two tables a key of its own.")));
+	}
+}
+
+/*
+ * Whether the new keys of a table can be assigned once those of some others
+ * of its component are.
+ */
+static bool
+CanBeAssigned(FactTable *table, List *assigned)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Reference  *reference = ((Column *) lfirst(lc))->reference;
+
+		if (reference && reference->target->component == table->component &&
+			!list_member_ptr(assigned, reference->target))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Assign addresses to what is left of a component, each table after those
+ * that its own key is made of.
+ */
+static void
+AssignRest(Merge *merge, List *component)
+{
+	List	   *assigned = NIL;
+
+	while (list_length(assigned) < list_length(component))
+	{
+		FactTable  *next = NULL;
+		ListCell   *lc;
+		instr_time	start;
+
+		foreach(lc, component)
+			if (!list_member_ptr(assigned, lfirst(lc)) &&
+				CanBeAssigned(lfirst(lc), assigned))
+		{
+			next = lfirst(lc);
+			break;
+		}
+		if (next == NULL)
+			foreach(lc, component)
+				if (!list_member_ptr(assigned, lfirst(lc)))
+				RefuseCircularKeys(lfirst(lc), assigned);
+		StartClock(&start);
+		next->counts.source_facts += MatchChecked(merge, next, MATCH_REST);
+		assigned = lappend(assigned, next);
+		StopClock(next, STAGE_MATCH, &start);
+	}
+}
+
+/*
+ * Match tables that refer to each other in a circle, level by level.
+ */
+static void
+MatchComponent(Merge *merge, List *component)
+{
+	ListCell   *lc;
+	int64		found;
+
+	do
+	{
+		found = 0;
+		foreach(lc, component)
+		{
+			FactTable  *table = lfirst(lc);
+			instr_time	start;
+			int64		facts;
+
+			StartClock(&start);
+			ReportActivity(merge, table, "matching");
+			facts = Match(merge, table, MATCH_LEVEL);
+			table->counts.source_facts += facts;
+			found += facts;
+			StopClock(table, STAGE_MATCH, &start);
+		}
+	} while (found > 0);
+	AssignRest(merge, component);
+}
+
+/*
+ * Count what has been found, and make the key map ready for use.
+ */
+static void
+FinishMatching(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	SettleKeyMap(merge, table);
+	table->settled = true;
+	table->counts.copied =
+		SqlFetchInt64(merge->snapshot,
+					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both",
+							   table->map), &args);
+	table->counts.in_both = table->counts.source_facts - table->counts.copied;
+	table->destination_facts =
+		SqlFetchInt64(merge->snapshot,
+					  psprintf("SELECT pg_catalog.count(*) FROM %s",
+							   QualifiedRelation(table->destination)), NULL);
+}
+
+/*
+ * The tables of the component that starts with this one.
+ */
+static List *
+ComponentOf(Merge *merge, FactTable *table)
+{
+	List	   *component = NIL;
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->component == table->component)
+		component = lappend(component, lfirst(lc));
+	return component;
+}
+
+/*
+ * Match all tables of a component (of which most have just one).
+ */
+static void
+MatchTogether(Merge *merge, List *component)
+{
+	bool		circular = list_length(component) > 1;
+	ListCell   *lc;
+	instr_time	start;
+
+	foreach(lc, component)
+	{
+		FactTable  *table = lfirst(lc);
+
+		circular |= GoesThroughCircle(table);
+		RefuseIndistinct(table);
+		OpenKeyMap(merge, table);
+	}
+	if (circular)
+		MatchComponent(merge, component);
+	foreach(lc, component)
+	{
+		FactTable  *table = lfirst(lc);
+
+		StartClock(&start);
+		ReportActivity(merge, table, "matching");
+		RefuseAmbiguity(merge, table);
+		if (!circular)
+			table->counts.source_facts = MatchChecked(merge, table, MATCH_ALL);
+		FinishMatching(merge, table);
+		StopClock(table, STAGE_MATCH, &start);
+	}
+}
+
+/*
+ * Fill the key maps of all tables.
+ */
+void
+MatchFacts(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		List	   *component = ComponentOf(merge, lfirst(lc));
+
+		CHECK_FOR_INTERRUPTS();
+		if (linitial(component) == lfirst(lc))
+			MatchTogether(merge, component);
+	}
+}

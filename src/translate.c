@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * translate.c
+ *	  SQL that sees a fact of the source as the destination would write it
+ *
+ * All of it speaks of a row of the source under the alias s, joined with the
+ * key maps of what it refers to under r1, r2, ... (the numbers of the
+ * references).  A value that does not change is the source's, converted to the
+ * destination's type; a remapped reference is what the key map says.
+ *
+ * The key map thereby proves the reference.  Should the source hold a
+ * reference that leads nowhere (its foreign key is missing, or not valid),
+ * then factmerge.missing_reference() raises the error where the value is
+ * looked up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "factmerge.h"
+
+PG_FUNCTION_INFO_V1(factmerge_missing_reference);
+
+/*
+ * factmerge.missing_reference(text, anyelement) raises the error for a
+ * reference of the source that leads nowhere.
+ */
+Datum
+factmerge_missing_reference(PG_FUNCTION_ARGS)
+{
+	Oid			output;
+	bool		varlena;
+
+	getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, 1), &output, &varlena);
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("a fact of the source refers to a fact that is not there"),
+			 errdetail("Nothing in the source has the value %s that foreign key \"%s\" demands.",
+					   OidOutputFunctionCall(output, PG_GETARG_DATUM(1)),
+					   text_to_cstring(PG_GETARG_TEXT_PP(0))),
+			 errhint("Mend the source's references, and validate its foreign keys.")));
+	PG_RETURN_NULL();			/* keep compiler quiet */
+}
+
+/*
+ * Append a value of the source's row in the destination's type.
+ */
+void
+AppendSourceValue(StringInfo sql, Column *column)
+{
+	const char *name = quote_identifier(column->name);
+
+	switch (column->conversion)
+	{
+		case CONVERT_NOT:
+			appendStringInfo(sql, "s.%s", name);
+			break;
+		case CONVERT_CAST:
+			appendStringInfo(sql, "s.%s::%s", name,
+							 TypeText(column->type, column->typmod));
+			break;
+		case CONVERT_TEXT:
+			appendStringInfo(sql, "s.%s::pg_catalog.text::%s", name,
+							 TypeText(column->type, column->typmod));
+			break;
+	}
+}
+
+static char *
+SourceValue(Column *column)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	AppendSourceValue(&sql, column);
+	return sql.data;
+}
+
+/*
+ * The column of the target that a remapped column refers to.
+ */
+static Column *
+TargetColumn(Column *column)
+{
+	return list_nth(column->reference->target_columns, column->reference_column);
+}
+
+/*
+ * Append a comparison, both sides under the same collation.
+ */
+void
+AppendEquality(StringInfo sql, const char *left, Oid operator,
+			   const char *right, Oid collation)
+{
+	appendStringInfoString(sql, left);
+	AppendOperator(sql, operator);
+	appendStringInfoString(sql, right);
+	if (OidIsValid(collation))
+		appendStringInfo(sql, " COLLATE %s", QualifiedCollation(collation));
+}
+
+/*
+ * Append the source table of a fact, as s, and the key maps that its remapped
+ * columns go through.
+ */
+void
+AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table)
+{
+	ListCell   *lc;
+
+	appendStringInfo(sql, "%s AS s", QualifiedRelation(table->source));
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+		ListCell   *c;
+		bool		first = true;
+		int			i = 0;
+
+		if (!reference->remapped)
+			continue;
+		appendStringInfo(sql, " LEFT JOIN %s AS r%d ON ",
+						 reference->target->map, reference->number);
+		foreach(c, reference->columns)
+		{
+			Column	   *target = list_nth(reference->target_columns, i);
+
+			AppendSeparator(sql, " AND ", &first);
+			AppendEquality(sql, psprintf("r%d.source_%d", reference->number,
+										 target->map_number),
+						   list_nth_oid(reference->operators, i),
+						   SourceValue(lfirst(c)), target->collation);
+			i++;
+		}
+		/* Until it is settled, a key map may hold pairs of earlier merges */
+		if (!reference->target->settled)
+			appendStringInfo(sql, " AND r%d.merge_id = " INT64_FORMAT,
+							 reference->number, merge->id);
+	}
+}
+
+/*
+ * Append a value of the source's row as the destination will hold it.
+ */
+void
+AppendTranslated(StringInfo sql, Column *column)
+{
+	Reference  *reference = column->reference;
+	ListCell   *lc;
+	bool		first = true;
+
+	if (reference == NULL)
+	{
+		AppendSourceValue(sql, column);
+		return;
+	}
+	appendStringInfo(sql, "CASE WHEN r%d.source_%d IS NOT NULL THEN r%d.destination_%d::%s WHEN ",
+					 reference->number, TargetColumn(column)->map_number,
+					 reference->number, TargetColumn(column)->map_number,
+					 TypeText(column->type, column->typmod));
+	foreach(lc, reference->columns)
+	{
+		AppendSeparator(sql, " OR ", &first);
+		appendStringInfo(sql, "s.%s IS NULL",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	}
+	appendStringInfo(sql, " THEN %s ELSE factmerge.missing_reference(%s, %s) END",
+					 SourceValue(column), quote_literal_cstr(reference->name),
+					 SourceValue(column));
+}
+
+/*
+ * Append the same value for a comparison with the destination's facts.  There
+ * a reference that is not mapped (yet) equals nothing, so that a plain column
+ * will do, which the planner knows more about.
+ */
+void
+AppendMatched(StringInfo sql, Column *column)
+{
+	if (column->reference && list_length(column->reference->columns) == 1)
+		appendStringInfo(sql, "r%d.destination_%d::%s", column->reference->number,
+						 TargetColumn(column)->map_number,
+						 TypeText(column->type, column->typmod));
+	else
+		AppendTranslated(sql, column);
+}
+
+/*
+ * Append that a row is the one that a row of the key map stands for on one
+ * side (source or destination).
+ */
+void
+AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
+			  const char *side, const char *alias)
+{
+	bool		source = strcmp(side, "source") == 0;
+	bool		first = true;
+	ListCell   *lc;
+
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(sql, " AND ", &first);
+		AppendEquality(sql, psprintf("%s.%s_%d", map, side, column->map_number),
+					   EqualityOperator(column->type),
+					   source ? SourceValue(column) :
+					   psprintf("%s.%s", alias, quote_identifier(column->name)),
+					   column->collation);
+	}
+}
+
+/*
+ * The columns that tell facts apart where no key does: all but surrogate keys
+ * and what is generated from other columns.
+ */
+List *
+WholeRow(FactTable *table)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (!column->surrogate && !column->generated)
+			columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+static char *
+Matched(Column *column)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	AppendMatched(&sql, column);
+	return sql.data;
+}
+
+/*
+ * Append that the source's row equals a row of the destination in some
+ * columns, by the operators of an index (NIL: those of the types; what has
+ * none is compared as text).  With nulls_equal two nulls are equal, too.
+ *
+ * Only an equality can drive a hash join, and none of SQL's lets nulls be
+ * equal, except that of records: so the nullable columns are compared as two
+ * records.
+ */
+void
+AppendRowEquality(StringInfo sql, List *columns, List *operators,
+				  List *collations, bool nulls_equal, const char *alias)
+{
+	StringInfoData source_record;
+	StringInfoData destination_record;
+	bool		first = true;
+	bool		first_in_record = true;
+	ListCell   *lc;
+	int			i = 0;
+
+	initStringInfo(&source_record);
+	initStringInfo(&destination_record);
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+		Oid			operator = operators ? list_nth_oid(operators, i) :
+			EqualityOperator(column->type);
+		Oid			collation = collations ? list_nth_oid(collations, i) :
+			column->collation;
+		char	   *left = psprintf("%s.%s", alias, quote_identifier(column->name));
+		char	   *right = psprintf("(%s)", Matched(column));
+		Oid			type = column->type;
+
+		i++;
+		if (!OidIsValid(operator))
+		{
+			left = psprintf("%s::pg_catalog.text", left);
+			right = psprintf("%s::pg_catalog.text", right);
+			type = TEXTOID;
+			operator = TextEqualOperator;
+			collation = C_COLLATION_OID;
+		}
+		if (nulls_equal && column->nullable && HasHash(type))
+		{
+			AppendSeparator(&source_record, ", ", &first_in_record);
+			if (destination_record.len > 0)
+				appendStringInfoString(&destination_record, ", ");
+			appendStringInfoString(&source_record, right);
+			appendStringInfoString(&destination_record, left);
+			continue;
+		}
+		AppendSeparator(sql, " AND ", &first);
+		appendStringInfoChar(sql, '(');
+		AppendEquality(sql, left, operator, right, collation);
+		if (nulls_equal && column->nullable)
+			appendStringInfo(sql, " OR %s IS NULL AND %s IS NULL", left, right);
+		appendStringInfoChar(sql, ')');
+	}
+	if (source_record.len > 0)
+	{
+		AppendSeparator(sql, " AND ", &first);
+		appendStringInfo(sql, "ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.=) ROW(%s)::pg_catalog.record",
+						 destination_record.data, source_record.data);
+	}
+}
