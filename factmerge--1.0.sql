@@ -165,7 +165,7 @@ COMMENT ON FUNCTION factmerge.fact_number(oid, tid) IS
 CREATE FUNCTION factmerge.missing_reference(foreign_key text, value anyelement)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'factmerge_missing_reference'
-LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION factmerge.missing_reference(text, anyelement) IS
 'raises the error for a reference of the source that leads nowhere';
 

@@ -37,10 +37,56 @@ AppendCopied(StringInfo sql, Column *column)
 {
 	if (column->map_number > 0)
 		appendStringInfo(sql, "m.destination_%d", column->map_number);
+	else if (column->drafted)
+		appendStringInfo(sql, "m.value_%d", column->number);
 	else if (column->new_value && column->surrogate)
 		appendStringInfoString(sql, column->new_value);
 	else
 		AppendTranslated(sql, column);
+}
+
+/*
+ * Append where the values of the facts to copy come from: their pairs in the
+ * key map, or their draft, as m; and the source, as s, unless the draft has it
+ * all.
+ */
+static void
+AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
+{
+	bool		whole = table->draft != NULL;
+	bool		first = true;
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		whole &= column->map_number > 0 || column->drafted ||
+			column->generated || column->surrogate;
+	}
+	if (whole)
+	{
+		/* A scan keeps the order */
+		appendStringInfo(sql, "%s AS m WHERE NOT m.in_both", table->draft);
+		return;
+	}
+	if (table->draft)
+		appendStringInfo(sql, "%s AS s JOIN %s", QualifiedRelation(table->source),
+						 table->draft);
+	else
+	{
+		AppendSourceRow(sql, merge, table);
+		appendStringInfo(sql, " JOIN %s", table->map);
+	}
+	appendStringInfoString(sql, " AS m ON ");
+	AppendMapJoin(sql, table, "m", "source", "s");
+	appendStringInfo(sql, " WHERE NOT m.in_both%s ORDER BY ",
+					 table->draft ? "" : psprintf(" AND m.merge_id = " INT64_FORMAT, merge->id));
+	foreach(lc, table->address)
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "m.source_%d", ((Column *) lfirst(lc))->map_number);
+	}
 }
 
 /*
@@ -71,14 +117,7 @@ DumpTable(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, "INSERT INTO %s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN
 					 ") OVERRIDING SYSTEM VALUE SELECT %s'source', $1 FROM ",
 					 QualifiedRelation(table->destination), columns.data, values.data);
-	AppendSourceRow(&sql, merge, table);
-	appendStringInfo(&sql, " JOIN %s AS m ON ", table->map);
-	AppendMapJoin(&sql, table, "m", "source", "s");
-	appendStringInfoString(&sql, " WHERE m.merge_id = $1 AND NOT m.in_both ORDER BY ");
-	foreach(lc, table->address)
-		appendStringInfo(&sql, "%sm.%s_%d", foreach_current_index(lc) ? ", " : "",
-						 table->keyed ? "destination" : "source",
-						 ((Column *) lfirst(lc))->map_number);
+	AppendFactsToCopy(&sql, merge, table);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	SqlExecute(merge->snapshot, sql.data, &args);
 }
@@ -232,6 +271,8 @@ DumpFacts(Merge *merge)
 		ReportActivity(merge, table, "copying");
 		if (table->counts.copied > 0)
 			DumpTable(merge, table);
+		if (table->draft)
+			SqlUtility(psprintf("DROP TABLE %s", table->draft));
 		StopClock(table, STAGE_DUMP, &start);
 	}
 	foreach(lc, merge->tables)

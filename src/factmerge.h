@@ -46,6 +46,7 @@ typedef struct Column
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
+	bool		recollated;		/* the source has another collation */
 	bool		nullable;		/* in either schema */
 	bool		generated;
 	char	   *new_value;		/* SQL for a new key, if the database generates
@@ -60,6 +61,7 @@ typedef struct Column
 									 * column's value becomes */
 	int			reference_column;	/* ... by this column of it */
 	int			map_number;		/* which column of the key map, or 0 */
+	bool		drafted;		/* the draft holds its value for a new fact */
 } Column;
 
 /* A unique index on plain columns */
@@ -142,6 +144,7 @@ typedef struct FactTable
 	List	   *address;		/* of Column: what addresses one fact */
 	List	   *map_columns;	/* of Column: address and what is referred to */
 	char	   *map;			/* the key map, qualified and quoted */
+	char	   *draft;			/* what to copy, see sameness.c; or NULL */
 	bool		settled;		/* the key map is complete */
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */

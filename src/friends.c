@@ -835,8 +835,10 @@ DescribeStep(Walk *walk)
 		AppendSeparator(&text, ", ", &first);
 		appendStringInfoString(&text, quote_identifier(((Column *) lfirst(lc))->name));
 	}
-	return psprintf(walk->last_forward ? "%s (%s) -> %s" : "%s <- (%s) %s",
-					walk->path, text.data,
+	if (walk->last_forward)
+		return psprintf("%s (%s) -> %s", walk->path, text.data,
+						quote_identifier(get_rel_name(walk->at->relation)));
+	return psprintf("%s <- (%s) %s", walk->path, text.data,
 					quote_identifier(get_rel_name(walk->at->relation)));
 }
 

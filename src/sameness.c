@@ -11,6 +11,12 @@
  * sequence or default, in the order of the source's keys.  So all keys are
  * known before any fact is written, whatever refers to what.
  *
+ * The statement has everything at hand that copying will need, so it leaves a
+ * draft behind: a temporary table in the order of the source's keys, with the
+ * columns of the key map and the values that a new fact will have in columns
+ * that are small or had to be translated.  The others are fetched again from
+ * the source, rather than written twice.
+ *
  * Where the sameness of a table goes through a circle of references (a tree
  * whose names are unique below their parent), a fact can be matched only after
  * what it refers to: such components are matched level by level, until a round
@@ -165,7 +171,18 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		AppendFound(sql, table, "ctid");
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
-	appendStringInfoString(sql, " AS in_both FROM ");
+	appendStringInfoString(sql, " AS in_both");
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (!column->drafted)
+			continue;
+		appendStringInfoString(sql, ", ");
+		AppendTranslated(sql, column);
+		appendStringInfo(sql, " AS value_%d", column->number);
+	}
+	appendStringInfoString(sql, " FROM ");
 	AppendSourceRow(sql, merge, table);
 	if (mode != MATCH_REST)
 		AppendCounterparts(sql, table, "LEFT JOIN");
@@ -176,12 +193,12 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
  * (while matching) what has no counterpart or still waits for its references.
  */
 static void
-AppendLevelConditions(StringInfo sql, FactTable *table, MatchMode mode)
+AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
 	ListCell   *lc;
 
-	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = $1 AND ",
-					 table->map);
+	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = " INT64_FORMAT " AND ",
+					 table->map, merge->id);
 	AppendMapJoin(sql, table, "m", "source", "s");
 	appendStringInfoChar(sql, ')');
 	if (mode == MATCH_REST)
@@ -206,49 +223,123 @@ AppendLevelConditions(StringInfo sql, FactTable *table, MatchMode mode)
 }
 
 /*
+ * Append the value that a column of the key map gets, given the matches x;
+ * keys are drawn here, after the sort.
+ */
+static void
+AppendDestination(StringInfo sql, Column *column, MatchMode mode)
+{
+	if (IsDrawn(column) && mode != MATCH_LEVEL)
+		appendStringInfo(sql, "CASE WHEN x.in_both THEN x.d%d ELSE (%s)::%s END",
+						 column->map_number, column->new_value,
+						 TypeText(column->type, -1));
+	else
+		appendStringInfo(sql, "x.d%d", column->map_number);
+}
+
+/*
+ * Append the matches as rows of the key map, in the order of the source's
+ * keys, and then of the destination's.
+ */
+static void
+AppendPairs(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
+{
+	bool		first = true;
+	ListCell   *lc;
+
+	appendStringInfoString(sql, "SELECT ");
+	foreach(lc, table->map_columns)
+		appendStringInfo(sql, "x.s%d AS source_%d, ", foreach_current_index(lc) + 1,
+						 foreach_current_index(lc) + 1);
+	foreach(lc, table->map_columns)
+	{
+		AppendDestination(sql, lfirst(lc), mode);
+		appendStringInfo(sql, " AS destination_%d, ", foreach_current_index(lc) + 1);
+	}
+	appendStringInfoString(sql, "x.in_both");
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (column->drafted)
+			appendStringInfo(sql, ", x.value_%d", column->number);
+	}
+	appendStringInfoString(sql, " FROM (");
+	AppendMatches(sql, merge, table, mode);
+	if (mode != MATCH_ALL)
+		AppendLevelConditions(sql, merge, table, mode);
+
+	appendStringInfoString(sql, " ORDER BY ");
+	foreach(lc, table->address)
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "s%d", ((Column *) lfirst(lc))->map_number);
+	}
+	if (table->sameness == NIL && mode != MATCH_REST)
+		foreach(lc, table->address)
+			appendStringInfo(sql, ", d%d", ((Column *) lfirst(lc))->map_number);
+	appendStringInfoString(sql, ") AS x");
+}
+
+/*
+ * Enter pairs, a query or a table, into the key map; returns how many.
+ */
+static int64
+EnterPairs(Merge *merge, FactTable *table, const char *pairs)
+{
+	StringInfoData columns;
+	SqlArgs		args = {0};
+	int			count = list_length(table->map_columns);
+
+	initStringInfo(&columns);
+	for (int i = 1; i <= count; i++)
+		appendStringInfo(&columns, "source_%d, destination_%d, ", i, i);
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	return SqlExecute(merge->snapshot,
+					  psprintf("INSERT INTO %s (%sin_both, merge_id) SELECT %sin_both, $1 FROM %s AS p",
+							   table->map, columns.data, columns.data, pairs), &args);
+}
+
+/*
+ * Choose the columns that the draft holds beside those of the key map.
+ */
+static void
+ChooseDrafted(FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		column->drafted = column->map_number == 0 && !column->generated &&
+			!column->surrogate &&
+			(column->reference || get_typstorage(column->type) == TYPSTORAGE_PLAIN);
+	}
+}
+
+/*
  * Run one matching statement; returns how many facts got an address.
  */
 static int64
 Match(Merge *merge, FactTable *table, MatchMode mode)
 {
 	StringInfoData sql;
-	StringInfoData order;
-	SqlArgs		args = {0};
-	ListCell   *lc;
 
 	initStringInfo(&sql);
-	initStringInfo(&order);
-	appendStringInfo(&sql, "INSERT INTO %s SELECT ", table->map);
-	foreach(lc, table->map_columns)
-		appendStringInfo(&sql, "x.s%d, ", foreach_current_index(lc) + 1);
-	foreach(lc, table->map_columns)
-	{
-		Column	   *column = lfirst(lc);
-
-		if (IsDrawn(column) && mode != MATCH_LEVEL)
-			appendStringInfo(&sql, "CASE WHEN x.in_both THEN x.d%d ELSE %s END, ",
-							 column->map_number, column->new_value);
-		else
-			appendStringInfo(&sql, "x.d%d, ", column->map_number);
-	}
-	appendStringInfoString(&sql, "x.in_both, $1 FROM (");
-	AppendMatches(&sql, merge, table, mode);
 	if (mode != MATCH_ALL)
-		AppendLevelConditions(&sql, table, mode);
-
-	foreach(lc, table->address)
-		appendStringInfo(&order, "%ss%d", order.len ? ", " : "",
-						 ((Column *) lfirst(lc))->map_number);
-	if (table->sameness == NIL && mode != MATCH_REST)
-		foreach(lc, table->address)
-		{
-			appendStringInfoString(&order, ", ");
-			appendStringInfo(&order, "d%d", ((Column *) lfirst(lc))->map_number);
-		}
-	appendStringInfo(&sql, " ORDER BY %s) AS x", order.data);
-
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	return SqlExecute(merge->snapshot, sql.data, &args);
+	{
+		appendStringInfoChar(&sql, '(');
+		AppendPairs(&sql, merge, table, mode);
+		appendStringInfoChar(&sql, ')');
+		return EnterPairs(merge, table, sql.data);
+	}
+	ChooseDrafted(table);
+	table->draft = psprintf("pg_temp.factmerge_draft_%d", table->position);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", table->draft);
+	AppendPairs(&sql, merge, table, mode);
+	SqlExecute(merge->snapshot, sql.data, NULL);
+	return EnterPairs(merge, table, table->draft);
 }
 
 /*

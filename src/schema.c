@@ -445,6 +445,8 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		column->type = to->atttypid;
 		column->typmod = to->atttypmod;
 		column->collation = to->attcollation;
+		column->recollated = OidIsValid(to->attcollation) &&
+			to->attcollation != from->attcollation;
 		column->nullable = !to->attnotnull || !from->attnotnull;
 		column->generated = to->attgenerated != '\0';
 		if (source)

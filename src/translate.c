@@ -70,6 +70,8 @@ AppendSourceValue(StringInfo sql, Column *column)
 							 TypeText(column->type, column->typmod));
 			break;
 	}
+	if (column->recollated)
+		appendStringInfo(sql, " COLLATE %s", QualifiedCollation(column->collation));
 }
 
 static char *
