@@ -137,7 +137,7 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns)
 	appendStringInfoString(&sql, "SELECT ");
 	AppendShownKey(&sql, table);
 	appendStringInfoString(&sql, ", v.name, v.source, v.destination FROM ");
-	AppendSourceRow(&sql, merge, table);
+	AppendSourceRow(&sql, merge, table, false);
 	appendStringInfo(&sql, " JOIN %s AS m ON ", table->map);
 	AppendMapJoin(&sql, table, "m", "source", "s");
 	appendStringInfo(&sql, " JOIN %s AS d ON ", QualifiedRelation(table->destination));

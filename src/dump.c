@@ -70,14 +70,8 @@ AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
 		appendStringInfo(sql, "%s AS m WHERE NOT m.in_both", table->draft);
 		return;
 	}
-	if (table->draft)
-		appendStringInfo(sql, "%s AS s JOIN %s", QualifiedRelation(table->source),
-						 table->draft);
-	else
-	{
-		AppendSourceRow(sql, merge, table);
-		appendStringInfo(sql, " JOIN %s", table->map);
-	}
+	AppendSourceRow(sql, merge, table, table->draft != NULL);
+	appendStringInfo(sql, " JOIN %s", table->draft ? table->draft : table->map);
 	appendStringInfoString(sql, " AS m ON ");
 	AppendMapJoin(sql, table, "m", "source", "s");
 	appendStringInfo(sql, " WHERE NOT m.in_both%s ORDER BY ",

@@ -187,7 +187,8 @@ extern void CheckRights(Merge *merge);
 extern void LockTables(Merge *merge);
 
 /* translate.c */
-extern void AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table);
+extern void AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table,
+							bool rest);
 extern void AppendSourceValue(StringInfo sql, Column *column);
 extern void AppendTranslated(StringInfo sql, Column *column);
 extern void AppendMatched(StringInfo sql, Column *column);

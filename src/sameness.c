@@ -14,8 +14,9 @@
  * The statement has everything at hand that copying will need, so it leaves a
  * draft behind: a temporary table in the order of the source's keys, with the
  * columns of the key map and the values that a new fact will have in columns
- * that are small or had to be translated.  The others are fetched again from
- * the source, rather than written twice.
+ * that are small or have been translated.  The others are fetched again from
+ * the source, rather than written twice; so are references within the table
+ * itself, which cannot be translated before its key map is complete.
  *
  * Where the sameness of a table goes through a circle of references (a tree
  * whose names are unique below their parent), a fact can be matched only after
@@ -183,7 +184,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		appendStringInfo(sql, " AS value_%d", column->number);
 	}
 	appendStringInfoString(sql, " FROM ");
-	AppendSourceRow(sql, merge, table);
+	AppendSourceRow(sql, merge, table, false);
 	if (mode != MATCH_REST)
 		AppendCounterparts(sql, table, "LEFT JOIN");
 }
@@ -314,7 +315,8 @@ ChooseDrafted(FactTable *table)
 
 		column->drafted = column->map_number == 0 && !column->generated &&
 			!column->surrogate &&
-			(column->reference || get_typstorage(column->type) == TYPSTORAGE_PLAIN);
+			(column->reference ? column->reference->target->settled :
+			 get_typstorage(column->type) == TYPSTORAGE_PLAIN);
 	}
 }
 
@@ -360,7 +362,7 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 	for (int i = 1; i <= list_length(table->sameness); i++)
 		appendStringInfo(&sql, ", %s", AddressText(table, psprintf("d%d", i)));
 	appendStringInfoString(&sql, " FROM ");
-	AppendSourceRow(&sql, merge, table);
+	AppendSourceRow(&sql, merge, table, false);
 	AppendCounterparts(&sql, table, "LEFT JOIN");
 	appendStringInfoString(&sql, " WHERE ");
 	for (int i = 2; i <= list_length(table->sameness); i++)

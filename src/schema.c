@@ -931,21 +931,29 @@ FindComponents(List *tables)
 }
 
 /*
- * Whether all that a table refers to outside of its component stands already.
+ * Whether all that the tables of a component refer to outside of it stands
+ * already.
  */
 static bool
-CanFollow(FactTable *table, List *placed)
+CanFollow(List *tables, int component, List *placed)
 {
 	ListCell   *lc;
+	ListCell   *r;
 
-	foreach(lc, table->references)
+	foreach(lc, tables)
 	{
-		Reference  *reference = lfirst(lc);
-		FactTable  *target = reference->target;
+		FactTable  *table = lfirst(lc);
 
-		if (target && target->component != table->component &&
-			!list_member_ptr(placed, target))
-			return false;
+		if (table->component != component)
+			continue;
+		foreach(r, table->references)
+		{
+			FactTable  *target = ((Reference *) lfirst(r))->target;
+
+			if (target && target->component != component &&
+				!list_member_ptr(placed, target))
+				return false;
+		}
 	}
 	return true;
 }
@@ -987,7 +995,8 @@ WalkOrder(List *tables)
 		{
 			FactTable  *table = lfirst(lc);
 
-			if (list_member_ptr(placed, table) || !CanFollow(table, placed))
+			if (list_member_ptr(placed, table) ||
+				!CanFollow(tables, table->component, placed))
 				continue;
 			if (next == NULL || ComponentIsOpen(tables, placed, table->component))
 				next = table;

@@ -108,11 +108,30 @@ AppendEquality(StringInfo sql, const char *left, Oid operator,
 }
 
 /*
+ * Whether a reference is needed to translate what is not drafted yet.
+ */
+static bool
+IsStillNeeded(FactTable *table, Reference *reference)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (column->reference == reference && !column->drafted &&
+			column->map_number == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Append the source table of a fact, as s, and the key maps that its remapped
- * columns go through.
+ * columns go through; with rest, only those that the draft leaves to do.
  */
 void
-AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table)
+AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 {
 	ListCell   *lc;
 
@@ -124,7 +143,7 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table)
 		bool		first = true;
 		int			i = 0;
 
-		if (!reference->remapped)
+		if (!reference->remapped || (rest && !IsStillNeeded(table, reference)))
 			continue;
 		appendStringInfo(sql, " LEFT JOIN %s AS r%d ON ",
 						 reference->target->map, reference->number);
