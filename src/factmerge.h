@@ -215,6 +215,7 @@ extern void RecordConflicts(Merge *merge);
 extern void MarkFacts(Merge *merge);
 extern void AppendSideCondition(StringInfo sql, Merge *merge, FactTable *table,
 								const char *alias, Side side);
+extern void RefuseForeignColumns(FactTable *table);
 extern Oid	ProvenanceType(void);
 extern int	AddProvenanceColumns(List *tables);
 extern void EnterMerge(MemoryContext context);
@@ -244,5 +245,7 @@ extern void StopClock(FactTable *table, Stage stage, instr_time *start);
 /* merge.c */
 extern char *LockSearchPath(void);
 extern void LockSequences(List *tables);
+extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
+						  void *arg);
 
 #endif							/* FACTMERGE_H */

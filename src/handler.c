@@ -466,6 +466,19 @@ CallTrigger(HandlerRun *run, Relation relation, HeapTuple tuple, TupleTableSlot 
 }
 
 /*
+ * Whether the trigger's WHEN lets a row through, or the statement (no slot).
+ */
+static bool
+PassesWhen(HandlerRun *run, TupleTableSlot *slot)
+{
+	ExprContext *econtext = GetPerTupleExprContext(run->estate);
+
+	ResetExprContext(econtext);
+	econtext->ecxt_outertuple = slot;
+	return ExecQual(run->when, econtext);
+}
+
+/*
  * Fire a row-level trigger for one fact, if its WHEN lets it through.
  */
 static void
@@ -473,15 +486,8 @@ FireForRow(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 {
 	bool		should_free;
 
-	if (run->when)
-	{
-		ExprContext *econtext = GetPerTupleExprContext(run->estate);
-
-		ResetExprContext(econtext);
-		econtext->ecxt_outertuple = slot;
-		if (!ExecQual(run->when, econtext))
-			return;
-	}
+	if (!PassesWhen(run, slot))
+		return;
 	CallTrigger(run, relation, ExecFetchSlotHeapTuple(slot, true, &should_free), slot);
 }
 
@@ -568,6 +574,7 @@ FireForKeptRows(HandlerRun *run)
 													&TTSOpsMinimalTuple);
 	int			pointer = tuplestore_alloc_read_pointer(run->facts, EXEC_FLAG_REWIND);
 
+	MemoryContextSwitchTo(run->context);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -577,6 +584,8 @@ FireForKeptRows(HandlerRun *run)
 		MemoryContextReset(run->fact_context);
 		MemoryContextSwitchTo(run->fact_context);
 		FireForRow(run, run->table_relation, slot);
+		/* The slot's row must not live in what is reset */
+		MemoryContextSwitchTo(run->context);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }
@@ -598,7 +607,10 @@ EndHandler(HandlerRun *run)
 	{
 		MemoryContextSwitchTo(run->fact_context);
 		if (run->handler->kind == HANDLER_STATEMENT_TRIGGER)
-			CallTrigger(run, run->table_relation, NULL, NULL);
+		{
+			if (PassesWhen(run, NULL))
+				CallTrigger(run, run->table_relation, NULL, NULL);
+		}
 		else if (run->facts)
 			FireForKeptRows(run);
 		MemoryContextSwitchTo(context);

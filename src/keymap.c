@@ -157,7 +157,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 	char	  **row;
 
 	SqlAddArg(&fact_table, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	table->tags_speak = !table->keyed ||
+	table->tags_speak =
 		SqlFetchInt64(InvalidSnapshot,
 					  "SELECT pg_catalog.count(*) FROM factmerge.key_map WHERE fact_table = $1",
 					  &fact_table) == 0;

@@ -24,6 +24,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "executor/tuptable.h"
@@ -53,8 +54,8 @@ RefuseRowSecurity(Oid relation)
 }
 
 /*
- * Check that the caller owns the fact tables of the destination and may read
- * those of the source.
+ * Check that the caller owns the fact tables of the destination, which have
+ * room for the provenance columns, and may read those of the source.
  */
 void
 CheckRights(Merge *merge)
@@ -73,6 +74,7 @@ CheckRights(Merge *merge)
 					 errdetail("A merge writes to every fact table of the destination."),
 					 errhint("Merge as the owner of the destination's tables.")));
 		RefuseRowSecurity(table->destination);
+		RefuseForeignColumns(table);
 		if (!OidIsValid(table->source))
 			continue;
 		if (pg_class_aclcheck(table->source, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
@@ -88,12 +90,13 @@ CheckRights(Merge *merge)
 
 /*
  * Refuse to go on if a table holds rows that are committed but not in the
- * snapshot of the transaction.
+ * snapshot of the transaction.  With a name, only rows that have it in the
+ * given column count.
  */
 static void
-RefuseUnseenRows(Oid relation, Snapshot seen)
+RefuseUnseenRows(Oid relation, Snapshot seen, AttrNumber column, const char *name)
 {
-	Relation	rel = table_open(relation, NoLock);
+	Relation	rel = table_open(relation, AccessShareLock);
 	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, latest, 0, NULL);
@@ -109,10 +112,12 @@ RefuseUnseenRows(Oid relation, Snapshot seen)
 													 &isnull));
 		if (TransactionIdIsNormal(xmin) &&
 			!TransactionIdIsCurrentTransactionId(xmin) &&
-			XidInMVCCSnapshot(xmin, seen))
+			XidInMVCCSnapshot(xmin, seen) &&
+			(name == NULL ||
+			 strcmp(NameStr(*DatumGetName(slot_getattr(slot, column, &isnull))), name) == 0))
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access due to concurrent insert"),
+					 errmsg("could not serialize access due to a concurrent change of the destination"),
 					 errdetail("Table %s has changed since the transaction began.",
 							   QualifiedRelation(relation)),
 					 errhint("Retry the transaction, or merge at READ COMMITTED.")));
@@ -120,7 +125,21 @@ RefuseUnseenRows(Oid relation, Snapshot seen)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(latest);
-	table_close(rel, NoLock);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * Refuse to go on if another merge into the destination is committed but not
+ * in the snapshot: it need not have written to any fact table.
+ */
+static void
+RefuseUnseenMerges(Merge *merge, Snapshot seen)
+{
+	Oid			history = get_relname_relid("merge",
+											get_namespace_oid("factmerge", false));
+
+	RefuseUnseenRows(history, seen, get_attnum(history, "destination"),
+					 merge->destination);
 }
 
 /*
@@ -140,6 +159,8 @@ TakeSnapshot(Merge *merge)
 	seen = GetTransactionSnapshot();
 	latest = GetLatestSnapshot();
 	if (latest->xmax != seen->xmax || latest->xcnt != seen->xcnt)
+	{
+		RefuseUnseenMerges(merge, seen);
 		foreach(lc, merge->tables)
 		{
 			FactTable  *table = lfirst(lc);
@@ -150,8 +171,9 @@ TakeSnapshot(Merge *merge)
 				relations = find_all_inheritors(table->destination, NoLock, NULL);
 			foreach(relation, relations)
 				if (get_rel_relkind(lfirst_oid(relation)) == RELKIND_RELATION)
-				RefuseUnseenRows(lfirst_oid(relation), seen);
+				RefuseUnseenRows(lfirst_oid(relation), seen, InvalidAttrNumber, NULL);
 		}
+	}
 	return RegisterSnapshot(seen);
 }
 

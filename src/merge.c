@@ -161,21 +161,45 @@ LockSequences(List *tables)
 }
 
 /*
- * Run the stages in a subtransaction and take it back; the counts remain.
+ * Do some work in a subtransaction and take back what it wrote; what it left
+ * in memory remains.
  */
-static void
-RunDry(Merge *merge)
+void
+DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(merge, arg);
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+/* The work of a dry run */
+static void
+RunDry(Merge *merge, void *arg)
+{
 	LockSequences(merge->tables);
 	RunStages(merge);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
 /*
@@ -211,7 +235,7 @@ factmerge_merge(PG_FUNCTION_ARGS)
 
 	OpenSchemas(merge);
 	if (merge->dry_run)
-		RunDry(merge);
+		DoAndTakeBack(RunDry, merge, NULL);
 	else
 	{
 		BeginHistory(merge);

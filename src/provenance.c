@@ -178,7 +178,7 @@ ProvenanceType(void)
 /*
  * Refuse a column of the user's that happens to have one of our names.
  */
-static void
+void
 RefuseForeignColumns(FactTable *table)
 {
 	AttrNumber	provenance = get_attnum(table->destination, PROVENANCE_COLUMN);
@@ -241,6 +241,21 @@ AddProvenanceColumns(List *tables)
 }
 
 /*
+ * That a row of a fact table is in its key map.
+ */
+static char *
+InMap(FactTable *table, const char *alias)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS m WHERE ", table->map);
+	AppendMapJoin(&sql, table, "m", "destination", alias);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+/*
  * Append that row alias of a fact table is on a side.  While facts are being
  * derived, a derived one counts as the destination's.
  */
@@ -248,28 +263,36 @@ void
 AppendSideCondition(StringInfo sql, Merge *merge, FactTable *table,
 					const char *alias, Side side)
 {
-	const char *tag = side == SIDE_BOTH ? "both" : "source";
+	char	   *tagged = psprintf("%s." MERGE_COLUMN " = " INT64_FORMAT, alias, merge->id);
+	char	   *not_tagged = psprintf("(%s." MERGE_COLUMN " IS NULL OR %s." MERGE_COLUMN " <> " INT64_FORMAT ")",
+									  alias, alias, merge->id);
+	char	   *in_map;
 
-	if (side == SIDE_IN_SOURCE && table->tags_speak)
-		appendStringInfo(sql, "(%s." MERGE_COLUMN " = " INT64_FORMAT ")",
-						 alias, merge->id);
-	else if (side == SIDE_SOURCE || (side == SIDE_BOTH && table->tags_speak))
-		appendStringInfo(sql, "(%s." MERGE_COLUMN " = " INT64_FORMAT
-						 " AND %s." PROVENANCE_COLUMN " = '%s')",
-						 alias, merge->id, alias, tag);
-	else if (table->tags_speak)
-		appendStringInfo(sql, "(%s." MERGE_COLUMN " IS NULL OR %s." MERGE_COLUMN " <> "
-						 INT64_FORMAT ")", alias, alias, merge->id);
-	else
+	if (side == SIDE_SOURCE || (side == SIDE_BOTH && table->tags_speak))
 	{
-		appendStringInfo(sql, "%sEXISTS (SELECT FROM %s AS m WHERE ",
-						 side == SIDE_DESTINATION ? "NOT " : "", table->map);
-		AppendMapJoin(sql, table, "m", "destination", alias);
-		if (side == SIDE_BOTH)
-			appendStringInfo(sql, " AND (m.in_both OR m.merge_id <> " INT64_FORMAT ")",
-							 merge->id);
-		appendStringInfoChar(sql, ')');
+		appendStringInfo(sql, "(%s AND %s." PROVENANCE_COLUMN " = '%s')", tagged, alias,
+						 side == SIDE_SOURCE ? "source" : "both");
+		return;
 	}
+	if (table->tags_speak)
+	{
+		appendStringInfoString(sql, side == SIDE_DESTINATION ? not_tagged : tagged);
+		return;
+	}
+	in_map = InMap(table, alias);
+	if (side == SIDE_DESTINATION)
+		appendStringInfo(sql, "(%s AND NOT %s)", not_tagged, in_map);
+	else if (side == SIDE_BOTH && table->keyed)
+		appendStringInfo(sql, "(NOT (%s AND %s." PROVENANCE_COLUMN " = 'source') IS TRUE AND %s)",
+						 tagged, alias, in_map);
+	else if (side == SIDE_BOTH)
+		/* A row that has just been tagged is no longer where the map has it */
+		appendStringInfo(sql, "((%s AND %s." PROVENANCE_COLUMN " = 'both') OR (%s AND %s))",
+						 tagged, alias, not_tagged, in_map);
+	else if (table->keyed)
+		appendStringInfoString(sql, in_map);
+	else
+		appendStringInfo(sql, "(%s OR %s)", tagged, in_map);
 }
 
 /*
@@ -284,7 +307,6 @@ MarkTable(Merge *merge, FactTable *table)
 	StringInfoData join;
 	SqlArgs		args = {0};
 
-	RefuseForeignColumns(table);
 	initStringInfo(&join);
 	AppendMapJoin(&join, table, "m", "destination", "d");
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));

@@ -21,7 +21,8 @@
  * Where the sameness of a table goes through a circle of references (a tree
  * whose names are unique below their parent), a fact can be matched only after
  * what it refers to: such components are matched level by level, until a round
- * finds nothing, and what is left over then has no counterpart.
+ * finds nothing, and what is left over then (circles in the data) has no
+ * counterpart, unless an earlier merge has copied it.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,23 +40,119 @@ typedef enum MatchMode
 {
 	MATCH_ALL,					/* match what has a counterpart, assign the rest */
 	MATCH_LEVEL,				/* match only */
+	MATCH_KNOWN,				/* match only, by what an earlier merge found */
 	MATCH_REST					/* assign only */
 } MatchMode;
 
 /*
- * Append the join of the source's row with its counterparts: one destination
- * row d1, d2, ... per sameness key.
+ * Append, where nulls are equal, that columns do not look null merely because
+ * what they refer to has not been matched yet.
  */
 static void
-AppendCounterparts(StringInfo sql, FactTable *table, const char *join)
+AppendNotWaiting(StringInfo sql, FactTable *table, List *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+		ListCell   *c;
+		bool		compared = false;
+
+		if (!reference->remapped || reference->target->component != table->component)
+			continue;
+		foreach(c, reference->columns)
+			compared |= list_member_ptr(columns, lfirst(c));
+		if (!compared)
+			continue;
+		appendStringInfo(sql, " AND (r%d.merge_id IS NOT NULL", reference->number);
+		foreach(c, reference->columns)
+			appendStringInfo(sql, " OR s.%s IS NULL",
+							 quote_identifier(((Column *) lfirst(c))->name));
+		appendStringInfoChar(sql, ')');
+	}
+}
+
+/*
+ * Append that the source's row equals row alias of the destination as a whole.
+ */
+static void
+AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias)
+{
+	AppendRowEquality(sql, WholeRow(table), NIL, NIL, true, alias);
+	AppendNotWaiting(sql, table, WholeRow(table));
+}
+
+/*
+ * Whether facts may hold a null in every sameness key, so that nothing
+ * identifies them.
+ */
+static bool
+HasUnidentified(FactTable *table)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, table->sameness)
+	{
+		UniqueKey  *key = lfirst(lc);
+		bool		nullable = false;
+
+		foreach(c, key->columns)
+			nullable |= ((Column *) lfirst(c))->nullable;
+		if (!nullable || key->nulls_not_distinct)
+			return false;
+	}
+	return table->sameness != NIL;
+}
+
+/*
+ * Append the counterparts of facts that nothing identifies: what an earlier
+ * merge copied from the same source, and looks the same.  Without it, such
+ * facts would be copied again by every merge.
+ */
+static void
+AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table, const char *alias)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	appendStringInfo(sql, " LEFT JOIN %s AS %s ON ",
+					 QualifiedRelation(table->destination), alias);
+	AppendWholeRowEquality(sql, table, alias);
+	appendStringInfo(sql, " AND %s." PROVENANCE_COLUMN " = 'source' AND %s." MERGE_COLUMN
+					 " IN (SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s)",
+					 alias, alias, quote_literal_cstr(merge->source));
+	foreach(lc, table->sameness)
+	{
+		bool		first = true;
+
+		appendStringInfoString(sql, " AND (");
+		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
+		{
+			AppendSeparator(sql, " OR ", &first);
+			appendStringInfo(sql, "s.%s IS NULL",
+							 quote_identifier(((Column *) lfirst(c))->name));
+		}
+		appendStringInfoChar(sql, ')');
+	}
+}
+
+/*
+ * Append the join of the source's row with its counterparts: one destination
+ * row d1, d2, ... per sameness key, or one for the whole row, and one more for
+ * facts without identity.
+ */
+static void
+AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 {
 	ListCell   *lc;
 
 	if (table->sameness == NIL)
 	{
-		appendStringInfo(sql, " %s %s AS d1 ON ", join,
+		appendStringInfo(sql, " LEFT JOIN %s AS d1 ON ",
 						 QualifiedRelation(table->destination));
-		AppendRowEquality(sql, WholeRow(table), NIL, NIL, true, "d1");
+		AppendWholeRowEquality(sql, table, "d1");
 		return;
 	}
 	foreach(lc, table->sameness)
@@ -63,29 +160,79 @@ AppendCounterparts(StringInfo sql, FactTable *table, const char *join)
 		UniqueKey  *key = lfirst(lc);
 		char	   *alias = psprintf("d%d", foreach_current_index(lc) + 1);
 
-		appendStringInfo(sql, " %s %s AS %s ON ", join,
+		appendStringInfo(sql, " LEFT JOIN %s AS %s ON ",
 						 QualifiedRelation(table->destination), alias);
 		AppendRowEquality(sql, key->columns, key->operators, key->collations,
 						  key->nulls_not_distinct, alias);
+		if (key->nulls_not_distinct)
+			AppendNotWaiting(sql, table, key->columns);
 	}
+	if (table->has_tags && HasUnidentified(table))
+		AppendEarlierCopies(sql, merge, table,
+							psprintf("d%d", list_length(table->sameness) + 1));
 }
 
-static int
-CounterpartCount(FactTable *table)
+/*
+ * Append the counterpart, d1, that the key map has from an earlier merge,
+ * provided that it still looks the same but for references within the
+ * component, which cannot be compared.
+ */
+static void
+AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
 {
-	return Max(list_length(table->sameness), 1);
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, WholeRow(table))
+	{
+		Reference  *reference = ((Column *) lfirst(lc))->reference;
+
+		if (reference == NULL || reference->target->component != table->component)
+			columns = lappend(columns, lfirst(lc));
+	}
+	appendStringInfo(sql, " JOIN %s AS o ON o.merge_id <> " INT64_FORMAT " AND ",
+					 table->map, merge->id);
+	AppendMapJoin(sql, table, "o", "source", "s");
+	appendStringInfo(sql, " JOIN %s AS d1 ON ", QualifiedRelation(table->destination));
+	AppendMapJoin(sql, table, "o", "destination", "d1");
+	if (columns != NIL)
+		appendStringInfoString(sql, " AND ");
+	AppendRowEquality(sql, columns, NIL, NIL, true, "d1");
+}
+
+/*
+ * How many counterparts that makes.
+ */
+static int
+CounterpartCount(FactTable *table, MatchMode mode)
+{
+	if (table->sameness == NIL || mode == MATCH_KNOWN)
+		return 1;
+	return list_length(table->sameness) +
+		(table->has_tags && HasUnidentified(table) ? 1 : 0);
+}
+
+/*
+ * Whether several rows of the destination can equal one of the source, so that
+ * the lowest has to be chosen.
+ */
+static bool
+NeedsChoice(FactTable *table, MatchMode mode)
+{
+	return (mode == MATCH_ALL || mode == MATCH_LEVEL) &&
+		CounterpartCount(table, mode) > list_length(table->sameness);
 }
 
 /*
  * Append what the matched row has in a column: that of the first counterpart.
  */
 static void
-AppendFound(StringInfo sql, FactTable *table, const char *column)
+AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column)
 {
 	bool		first = true;
 
 	appendStringInfoString(sql, "COALESCE(");
-	for (int i = 1; i <= CounterpartCount(table); i++)
+	for (int i = 1; i <= CounterpartCount(table, mode); i++)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "d%d.%s", i, column);
@@ -134,7 +281,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 
 	appendStringInfoString(sql, "SELECT ");
 	/* Of several rows that look the same, the lowest key is the one */
-	if (table->sameness == NIL && mode != MATCH_REST)
+	if (NeedsChoice(table, mode))
 		appendStringInfo(sql, "DISTINCT ON (%s) ", address.data);
 	foreach(lc, table->map_columns)
 	{
@@ -155,9 +302,9 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		else
 		{
 			appendStringInfoString(sql, "CASE WHEN ");
-			AppendFound(sql, table, "ctid");
+			AppendFound(sql, table, mode, "ctid");
 			appendStringInfoString(sql, " IS NOT NULL THEN ");
-			AppendFound(sql, table, name);
+			AppendFound(sql, table, mode, name);
 			appendStringInfoString(sql, " ELSE ");
 			AppendAssigned(sql, column);
 			appendStringInfoString(sql, " END");
@@ -169,7 +316,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		appendStringInfoString(sql, "false");
 	else
 	{
-		AppendFound(sql, table, "ctid");
+		AppendFound(sql, table, mode, "ctid");
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
 	appendStringInfoString(sql, " AS in_both");
@@ -185,42 +332,28 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 	}
 	appendStringInfoString(sql, " FROM ");
 	AppendSourceRow(sql, merge, table, false);
-	if (mode != MATCH_REST)
-		AppendCounterparts(sql, table, "LEFT JOIN");
+	if (mode == MATCH_KNOWN)
+		AppendKnown(sql, merge, table);
+	else if (mode != MATCH_REST)
+		AppendCounterparts(sql, merge, table);
 }
 
 /*
  * Append the conditions of a component: leave out what has an address, and
- * (while matching) what has no counterpart or still waits for its references.
+ * while matching what has no counterpart (yet).
  */
 static void
 AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
-	ListCell   *lc;
-
 	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = " INT64_FORMAT " AND ",
 					 table->map, merge->id);
 	AppendMapJoin(sql, table, "m", "source", "s");
 	appendStringInfoChar(sql, ')');
 	if (mode == MATCH_REST)
 		return;
-
 	appendStringInfoString(sql, " AND ");
-	AppendFound(sql, table, "ctid");
+	AppendFound(sql, table, mode, "ctid");
 	appendStringInfoString(sql, " IS NOT NULL");
-	foreach(lc, table->references)
-	{
-		Reference  *reference = lfirst(lc);
-		ListCell   *c;
-
-		if (!reference->remapped || reference->target->component != table->component)
-			continue;
-		appendStringInfo(sql, " AND (r%d.merge_id IS NOT NULL", reference->number);
-		foreach(c, reference->columns)
-			appendStringInfo(sql, " OR s.%s IS NULL",
-							 quote_identifier(((Column *) lfirst(c))->name));
-		appendStringInfoChar(sql, ')');
-	}
 }
 
 /*
@@ -230,7 +363,7 @@ AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode 
 static void
 AppendDestination(StringInfo sql, Column *column, MatchMode mode)
 {
-	if (IsDrawn(column) && mode != MATCH_LEVEL)
+	if (IsDrawn(column) && (mode == MATCH_ALL || mode == MATCH_REST))
 		appendStringInfo(sql, "CASE WHEN x.in_both THEN x.d%d ELSE (%s)::%s END",
 						 column->map_number, column->new_value,
 						 TypeText(column->type, -1));
@@ -276,7 +409,7 @@ AppendPairs(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "s%d", ((Column *) lfirst(lc))->map_number);
 	}
-	if (table->sameness == NIL && mode != MATCH_REST)
+	if (NeedsChoice(table, mode))
 		foreach(lc, table->address)
 			appendStringInfo(sql, ", d%d", ((Column *) lfirst(lc))->map_number);
 	appendStringInfoString(sql, ") AS x");
@@ -363,7 +496,7 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 		appendStringInfo(&sql, ", %s", AddressText(table, psprintf("d%d", i)));
 	appendStringInfoString(&sql, " FROM ");
 	AppendSourceRow(&sql, merge, table, false);
-	AppendCounterparts(&sql, table, "LEFT JOIN");
+	AppendCounterparts(&sql, merge, table);
 	appendStringInfoString(&sql, " WHERE ");
 	for (int i = 2; i <= list_length(table->sameness); i++)
 		for (int j = 1; j < i; j++)
@@ -405,7 +538,21 @@ RefuseIndistinct(FactTable *table)
 				 errhint("Add a column, or a unique key, that identifies a fact.")));
 }
 
-/* How far the sequences of a table's surrogate keys have got */
+/*
+ * Whether the keys of a column are the very numbers of a sequence.
+ */
+static bool
+IsNumbered(Column *column)
+{
+	Oid			type = getBaseType(column->type);
+
+	return IsDrawn(column) && OidIsValid(column->sequence) &&
+		(type == INT2OID || type == INT4OID || type == INT8OID);
+}
+
+/*
+ * How far the sequence of a surrogate key has got.
+ */
 static int64
 SequencePosition(Column *column)
 {
@@ -460,7 +607,7 @@ MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
 	{
 		Column	   *column = list_nth(table->map_columns, i);
 
-		if (IsDrawn(column) && OidIsValid(column->sequence))
+		if (IsNumbered(column))
 			before[i] = SequencePosition(column);
 	}
 	facts = Match(merge, table, mode);
@@ -468,7 +615,7 @@ MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
 	{
 		Column	   *column = list_nth(table->map_columns, i);
 
-		if (IsDrawn(column) && OidIsValid(column->sequence))
+		if (IsNumbered(column))
 			RefuseSequenceBehind(merge, table, column, before[i]);
 	}
 	return facts;
@@ -581,31 +728,42 @@ AssignRest(Merge *merge, List *component)
 }
 
 /*
- * Match tables that refer to each other in a circle, level by level.
+ * Match one round of a component; returns how many facts were matched.
+ */
+static int64
+MatchRound(Merge *merge, List *component, MatchMode mode)
+{
+	int64		found = 0;
+	ListCell   *lc;
+
+	foreach(lc, component)
+	{
+		FactTable  *table = lfirst(lc);
+		instr_time	start;
+		int64		facts;
+
+		StartClock(&start);
+		ReportActivity(merge, table, "matching");
+		facts = Match(merge, table, mode);
+		table->counts.source_facts += facts;
+		found += facts;
+		StopClock(table, STAGE_MATCH, &start);
+	}
+	return found;
+}
+
+/*
+ * Match tables that refer to each other in a circle, level by level; what
+ * earlier merges know of comes in where that gets no further.
  */
 static void
 MatchComponent(Merge *merge, List *component)
 {
-	ListCell   *lc;
-	int64		found;
-
 	do
 	{
-		found = 0;
-		foreach(lc, component)
-		{
-			FactTable  *table = lfirst(lc);
-			instr_time	start;
-			int64		facts;
-
-			StartClock(&start);
-			ReportActivity(merge, table, "matching");
-			facts = Match(merge, table, MATCH_LEVEL);
-			table->counts.source_facts += facts;
-			found += facts;
-			StopClock(table, STAGE_MATCH, &start);
-		}
-	} while (found > 0);
+		while (MatchRound(merge, component, MATCH_LEVEL) > 0)
+			CHECK_FOR_INTERRUPTS();
+	} while (MatchRound(merge, component, MATCH_KNOWN) > 0);
 	AssignRest(merge, component);
 }
 

@@ -432,10 +432,7 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		if (to->attisdropped)
 			continue;
 		if (IsProvenanceColumn(NameStr(to->attname)))
-		{
-			table->has_tags = true;
 			continue;
-		}
 		if (source && (from = FindAttribute(source, NameStr(to->attname))) == NULL)
 			continue;
 
@@ -681,6 +678,8 @@ DescribeTable(Oid source, Oid destination)
 	table->destination = destination;
 	table->owner = to->rd_rel->relowner;
 	table->partitioned = to->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	table->has_tags = FindAttribute(to, PROVENANCE_COLUMN) != NULL &&
+		FindAttribute(to, MERGE_COLUMN) != NULL;
 	DescribeColumns(table, from, to);
 	DescribeKeys(table, to);
 	ChooseAddress(table, from);
@@ -804,6 +803,7 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	Reference  *reference = MakeReference(tables, table, key);
 	HeapTuple	tuple;
 	bool		holds;
+	bool		inherited;
 	ListCell   *lc;
 
 	if (reference == NULL)
@@ -812,7 +812,12 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
 	holds = HoldsForEveryRow((Form_pg_constraint) GETSTRUCT(tuple));
+	inherited = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
 	ReleaseSysCache(tuple);
+
+	/* One to a partitioned table has a clone for each partition */
+	if (inherited)
+		return;
 
 	foreach(lc, table->references)
 	{

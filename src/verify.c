@@ -11,12 +11,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "factmerge.h"
@@ -57,33 +55,13 @@ ReturnDerived(FunctionCallInfo fcinfo, FactTable *table)
 						   table->destination, QualifiedRelation(table->destination)), NULL);
 }
 
-/*
- * factmerge_verify(name): each fact that the handlers of a schema would add.
- */
-Datum
-factmerge_verify(PG_FUNCTION_ARGS)
+/* The work: replay everything, and return what that derives */
+static void
+ReplayEverything(Merge *merge, void *arg)
 {
-	Merge	   *merge;
-	MemoryContext context;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			nest_level;
+	FunctionCallInfo fcinfo = arg;
 	ListCell   *lc;
 
-	InitMaterializedSRF(fcinfo, 0);
-	SqlConnect();
-	EnterMerge(CurrentMemoryContext);
-	nest_level = NewGUCNestLevel();
-	context = CurrentMemoryContext;
-	merge = palloc0(sizeof(Merge));
-	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
-	merge->search_path = LockSearchPath();
-	merge->dry_run = true;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	merge->tables = DescribeSchema(FindSchema(merge->destination));
-	LoadHandlers(merge->tables);
-	CheckRights(merge);
 	LockTables(merge);
 	LockSequences(merge->tables);
 	AddProvenanceColumns(merge->tables);
@@ -93,9 +71,29 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	foreach(lc, merge->tables)
 		ReturnDerived(fcinfo, lfirst(lc));
 	UnregisterSnapshot(merge->snapshot);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+}
+
+/*
+ * factmerge_verify(name): each fact that the handlers of a schema would add.
+ */
+Datum
+factmerge_verify(PG_FUNCTION_ARGS)
+{
+	Merge	   *merge;
+	int			nest_level;
+
+	InitMaterializedSRF(fcinfo, 0);
+	SqlConnect();
+	EnterMerge(CurrentMemoryContext);
+	nest_level = NewGUCNestLevel();
+	merge = palloc0(sizeof(Merge));
+	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->search_path = LockSearchPath();
+	merge->dry_run = true;
+	merge->tables = DescribeSchema(FindSchema(merge->destination));
+	LoadHandlers(merge->tables);
+	CheckRights(merge);
+	DoAndTakeBack(ReplayEverything, merge, fcinfo);
 
 	ReportActivity(merge, NULL, NULL);
 	AtEOXact_GUC(true, nest_level);

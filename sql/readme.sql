@@ -1,0 +1,240 @@
+--
+-- readme: the examples of README.md, in its order and word for word
+--
+-- test/t/readme.t compares: whoever changes an example changes it in both
+-- places, and shows in README.md what expected/readme.out says.
+--
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS factmerge;
+RESET client_min_messages;
+
+--
+-- Getting started
+--
+CREATE PROCEDURE new_airline(airline text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', airline);
+    PERFORM set_config('search_path', airline, true);
+
+    CREATE TABLE airport (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        iata text NOT NULL UNIQUE,
+        city text NOT NULL);
+    CREATE TABLE flight (
+        code text PRIMARY KEY,
+        origin integer NOT NULL REFERENCES airport,
+        destination integer NOT NULL REFERENCES airport);
+    CREATE TABLE connection (
+        first text REFERENCES flight,
+        second text REFERENCES flight,
+        PRIMARY KEY (first, second));
+
+    CREATE FUNCTION find_connections() RETURNS trigger
+    LANGUAGE plpgsql SET search_path FROM CURRENT AS $body$
+    BEGIN
+        INSERT INTO connection (first, second)
+        SELECT f.code, NEW.code FROM flight f WHERE f.destination = NEW.origin
+        UNION
+        SELECT NEW.code, f.code FROM flight f WHERE f.origin = NEW.destination
+        ON CONFLICT DO NOTHING;
+        RETURN NULL;
+    END $body$;
+    CREATE TRIGGER find_connections AFTER INSERT ON flight
+        FOR EACH ROW EXECUTE FUNCTION find_connections();
+END $$;
+
+CALL new_airline('north');
+INSERT INTO north.airport (iata, city) VALUES
+    ('OSL', 'Oslo'), ('HEL', 'Helsinki'), ('CPH', 'Copenhagen'), ('FRA', 'Frankfurt am Main');
+INSERT INTO north.flight (code, origin, destination) VALUES
+    ('N1', 1, 3), ('N2', 2, 4), ('N3', 1, 2), ('NS9', 3, 4);
+
+CALL new_airline('south');
+INSERT INTO south.airport (iata, city) VALUES
+    ('FRA', 'Frankfurt'), ('FCO', 'Rome'), ('ATH', 'Athens'), ('CPH', 'Copenhagen');
+INSERT INTO south.flight (code, origin, destination) VALUES
+    ('S1', 1, 2), ('S2', 2, 3), ('S3', 1, 3), ('NS9', 4, 1);
+
+SELECT fact_tables, source_facts, in_both, copied, conflicts, events,
+       skipped_categorically, skipped_in_both, skipped_friends_in_both, skipped_one_sided,
+       unhandled, replayed, derived
+FROM factmerge_merge('north', 'south') \gx
+
+SELECT first, second, factmerge_provenance
+FROM south.connection
+ORDER BY first, second;
+
+--
+-- Try first
+--
+CALL new_airline('west');
+INSERT INTO west.airport (iata, city) VALUES
+    ('LIS', 'Lisbon'), ('FRA', 'Frankfurt'), ('ATH', 'Athens'), ('JFK', 'New York');
+INSERT INTO west.flight (code, origin, destination) VALUES
+    ('W1', 1, 2), ('W2', 3, 1), ('W3', 1, 4);
+
+SELECT merge_id, source_facts, in_both, copied, replayed, derived
+FROM factmerge_merge('west', 'south', dry_run => true);
+
+--
+-- Tell where a fact came from
+--
+SELECT id, iata, city, factmerge_provenance, factmerge_merge IS NOT NULL AS merged
+FROM south.airport
+ORDER BY id;
+
+SELECT source, provenance, source_key FROM factmerge_origin('south.airport', 1);
+
+SELECT source, provenance, source_key FROM factmerge_origin('south.connection', 'N2', 'S1');
+
+--
+-- See where the two sides disagree
+--
+SELECT * FROM factmerge_conflicts();
+
+--
+-- See what a merge did
+--
+SELECT fact_table, source_facts AS facts, in_both, copied, conflicts, events,
+       skipped_in_both, skipped_one_sided, unhandled, replayed, derived
+FROM factmerge_report();
+
+--
+-- See how factmerge understands a schema
+--
+SELECT fact_table, key, key_kind, sameness, handlers FROM factmerge_tables('south');
+
+--
+-- Prepare ahead
+--
+SELECT factmerge_prepare('west');
+
+--
+-- Use triggers as handlers
+--
+CREATE FUNCTION south.find_connections_of_all() RETURNS trigger
+LANGUAGE plpgsql SET search_path = south AS $$
+BEGIN
+    INSERT INTO connection (first, second)
+    SELECT f.code, n.code FROM new_flight n JOIN flight f ON f.destination = n.origin
+    UNION
+    SELECT n.code, f.code FROM new_flight n JOIN flight f ON f.origin = n.destination
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+DROP TRIGGER find_connections ON south.flight;
+CREATE TRIGGER find_connections AFTER INSERT ON south.flight
+    REFERENCING NEW TABLE AS new_flight
+    FOR EACH STATEMENT EXECUTE FUNCTION south.find_connections_of_all();
+
+SELECT copied, replayed, derived FROM factmerge_merge('west', 'south', dry_run => true);
+
+--
+-- Use functions as handlers
+--
+ALTER TABLE south.flight DISABLE TRIGGER find_connections;  -- so that the function does the work
+
+CREATE FUNCTION south.connections_of(f south.flight) RETURNS SETOF south.connection
+LANGUAGE plpgsql STABLE SET search_path = south AS $$
+DECLARE
+    c connection;
+BEGIN
+    FOR c.first, c.second IN
+        SELECT g.code, f.code FROM flight g WHERE g.destination = f.origin
+        UNION
+        SELECT f.code, g.code FROM flight g WHERE g.origin = f.destination
+    LOOP
+        RETURN NEXT c;
+    END LOOP;
+END $$;
+SELECT factmerge_add_handler('south.flight', 'south.connections_of');
+
+SELECT copied, replayed, derived FROM factmerge_merge('west', 'south', dry_run => true);
+
+SELECT factmerge_drop_handler('south.flight', 'south.connections_of');
+
+CREATE FUNCTION south.connections_at(a south.airport) RETURNS void
+LANGUAGE sql SET search_path = south AS $$
+    INSERT INTO connection (first, second)
+    SELECT i.code, o.code FROM flight i JOIN flight o ON o.origin = i.destination
+    WHERE i.destination = a.id
+    ON CONFLICT DO NOTHING
+$$;
+SELECT factmerge_add_handler('south.airport', 'south.connections_at', priority => 10, found_from => 'this');
+
+SELECT copied, replayed, derived FROM factmerge_merge('west', 'south', dry_run => true);
+
+SELECT factmerge_drop_handler('south.airport', 'south.connections_at');
+ALTER TABLE south.flight ENABLE TRIGGER find_connections;
+
+--
+-- Leave out triggers that derive nothing
+--
+CREATE FUNCTION south.announce() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('flights', NEW.code);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER announce AFTER INSERT ON south.flight
+    FOR EACH ROW EXECUTE FUNCTION south.announce();
+
+SELECT factmerge_ignore_trigger('south.flight', 'announce');
+
+SELECT handlers FROM factmerge_tables('south') WHERE fact_table = 'south.flight'::regclass;
+
+--
+-- Guard with constraint triggers
+--
+CREATE FUNCTION south.refuse_round_flight() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'flight % ends where it begins', NEW.code;
+END $$;
+CREATE CONSTRAINT TRIGGER no_round_flights AFTER INSERT ON south.flight
+    FOR EACH ROW WHEN (NEW.origin = NEW.destination)
+    EXECUTE FUNCTION south.refuse_round_flight();
+
+INSERT INTO west.flight (code, origin, destination) VALUES ('W9', 1, 1);
+SELECT * FROM factmerge_merge('west', 'south');
+
+SELECT count(*) FROM south.flight WHERE code LIKE 'W%';
+
+DELETE FROM west.connection WHERE 'W9' IN (first, second);
+DELETE FROM west.flight WHERE code = 'W9';
+
+--
+-- See who is friends with whom
+--
+SELECT hops, path FROM factmerge_friends('south')
+WHERE fact_table = 'south.flight'::regclass AND friend_table = 'south.flight'::regclass
+ORDER BY path COLLATE "C";
+
+SET factmerge.friend_hops = 1;
+SELECT copied, replayed, derived FROM factmerge_merge('west', 'south', dry_run => true);
+
+RESET factmerge.friend_hops;
+
+--
+-- Verify
+--
+SELECT copied, replayed, derived FROM factmerge_merge('west', 'south');
+SELECT * FROM factmerge_verify('south');
+
+DELETE FROM south.connection WHERE first = 'W1' AND second = 'S3';
+SELECT * FROM factmerge_verify('south');
+
+INSERT INTO south.connection (first, second) VALUES ('W1', 'S3');
+
+--
+-- Merge again
+--
+INSERT INTO north.flight (code, origin, destination) VALUES ('N5', 4, 1);
+
+SELECT source_facts, in_both, copied, replayed, derived FROM factmerge_merge('north', 'south');
+
+--
+-- What the examples made goes again
+--
+SET client_min_messages = warning;
+SELECT factmerge_unignore_trigger('south.flight', 'announce');
+DROP SCHEMA north, south, west CASCADE;
+DROP PROCEDURE new_airline(text);
