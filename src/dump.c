@@ -113,7 +113,12 @@ DumpTable(Merge *merge, FactTable *table)
 					 QualifiedRelation(table->destination), columns.data, values.data);
 	AppendFactsToCopy(&sql, merge, table);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	SqlExecute(merge->snapshot, sql.data, &args);
+	if ((int64) SqlExecute(merge->snapshot, sql.data, &args) != table->counts.copied)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+				 errmsg("not all facts of table \"%s\" could be copied", table->name),
+				 errdetail("A trigger or rule that is enabled for replicas has suppressed some."),
+				 errhint("Disable it, or enable it for ordinary sessions only.")));
 }
 
 /*
@@ -157,7 +162,7 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 					   psprintf("x.%s", quote_identifier(column->name)),
 					   column->collation);
 	}
-	appendStringInfoString(&sql, ") LIMIT 1");
+	appendStringInfoString(&sql, ") ORDER BY 1 LIMIT 1");
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
 		ereport(ERROR,
@@ -166,7 +171,7 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 						table->name, reference->name),
 				 errdetail("What fact %s refers to is not in table %s.", row[0],
 						   QualifiedRelation(reference->target_relation)),
-				 errhint("Add to the source what it refers to, or correct the reference.")));
+				 errhint("Add what it refers to, or correct the reference in the source.")));
 }
 
 /*
@@ -221,7 +226,7 @@ CheckDeferrable(Merge *merge, FactTable *table, Oid index_oid)
 	}
 	appendStringInfoString(&sql, " WHERE ");
 	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
-	appendStringInfoString(&sql, " LIMIT 1");
+	appendStringInfoString(&sql, " ORDER BY 1, 2 LIMIT 1");
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
 		ereport(ERROR,
@@ -257,6 +262,8 @@ DumpFacts(Merge *merge)
 	ListCell   *lc;
 	instr_time	start;
 
+	/* What a trigger adds that fires even now is derived */
+	BeginDeriving(merge->id);
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);
@@ -269,6 +276,8 @@ DumpFacts(Merge *merge)
 			SqlUtility(psprintf("DROP TABLE %s", table->draft));
 		StopClock(table, STAGE_DUMP, &start);
 	}
+	EndDeriving();
+
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);

@@ -163,6 +163,7 @@ typedef struct Merge
 	bool		dry_run;
 	Snapshot	snapshot;		/* all statements run under it */
 	List	   *tables;			/* of FactTable, in walk order */
+	bool		derives_while_copying;	/* some trigger fires then */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
 } Merge;
@@ -181,6 +182,7 @@ extern Oid	FindSchema(const char *name);
 extern List *DescribeSchemas(Oid source, Oid destination);
 extern List *DescribeSchema(Oid schema);
 extern char *AddressText(FactTable *table, const char *alias);
+extern char *MapAddressText(FactTable *table, const char *half);
 
 /* lock.c */
 extern void CheckRights(Merge *merge);

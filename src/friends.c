@@ -320,13 +320,13 @@ OneSidedFacts(Merge *merge, Stop *stop, List *names)
 
 	/* If a look at the row is enough, one scan does for both sides */
 	if (stop->table && stop->table->tags_speak)
-		return psprintf("(SELECT %s, %s AS from_destination,"
-						" CASE WHEN %s THEN factmerge.fact_number(f.tableoid, f.ctid) END AS fact"
+		return psprintf("(SELECT %s, %s AS factmerge_from_destination,"
+						" CASE WHEN %s THEN factmerge.fact_number(f.tableoid, f.ctid) END AS factmerge_fact"
 						" FROM %s AS f WHERE %s OR %s)",
 						columns, destination,
 						SideText(merge, stop, "f", SIDE_SOURCE), relation,
 						destination, SideText(merge, stop, "f", SIDE_SOURCE));
-	return psprintf("(SELECT %s, true AS from_destination, NULL::pg_catalog.int8 AS fact"
+	return psprintf("(SELECT %s, true AS factmerge_from_destination, NULL::pg_catalog.int8 AS factmerge_fact"
 					" FROM %s AS f WHERE %s UNION ALL"
 					" SELECT %s, false, factmerge.fact_number(f.tableoid, f.ctid)"
 					" FROM %s AS f WHERE %s)",
@@ -356,7 +356,7 @@ AppendContribution(StringInfo sql, Stop *stop, const char *found,
 static void
 AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 {
-	const char *found = "f.from_destination, f.fact AS lowest, f.fact AS highest";
+	const char *found = "f.factmerge_from_destination, f.factmerge_fact AS factmerge_lowest, f.factmerge_fact AS factmerge_highest";
 	ListCell   *lc;
 
 	foreach(lc, stop->arriving)
@@ -392,7 +392,7 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 static void
 AppendFurtherOn(StringInfo sql, Merge *merge, Stop *stop)
 {
-	const char *found = "n.from_destination, n.lowest, n.highest";
+	const char *found = "n.factmerge_from_destination, n.factmerge_lowest, n.factmerge_highest";
 	ListCell   *lc;
 
 	foreach(lc, stop->arriving)
@@ -436,8 +436,8 @@ MakeNeighbourhood(Merge *merge, Stop *stop, int round, int number)
 		return NULL;
 	SqlExecute(merge->snapshot,
 			   psprintf("CREATE TEMPORARY TABLE %s AS SELECT %s,"
-						" pg_catalog.bool_or(x.from_destination) AS from_destination,"
-						" pg_catalog.min(x.lowest) AS lowest, pg_catalog.max(x.highest) AS highest"
+						" pg_catalog.bool_or(x.factmerge_from_destination) AS factmerge_from_destination,"
+						" pg_catalog.min(x.factmerge_lowest) AS factmerge_lowest, pg_catalog.max(x.factmerge_highest) AS factmerge_highest"
 						" FROM (%s) AS x GROUP BY %s",
 						name, names, sql.data, names), NULL);
 	SqlUtility(psprintf("ANALYZE %s", name));
@@ -574,8 +574,8 @@ typedef struct EventQuery
 static void
 AddFound(EventQuery *query, const char *n)
 {
-	appendStringInfo(&query->from_destination, " OR COALESCE(%s.from_destination, false)", n);
-	appendStringInfo(&query->from_source, " OR COALESCE(%s.lowest <> e.number OR %s.highest <> e.number, false)",
+	appendStringInfo(&query->from_destination, " OR COALESCE(%s.factmerge_from_destination, false)", n);
+	appendStringInfo(&query->from_source, " OR COALESCE(%s.factmerge_lowest <> e.factmerge_number OR %s.factmerge_highest <> e.factmerge_number, false)",
 					 n, n);
 }
 
@@ -602,7 +602,7 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 	/* A source-only event's friend is missing from there if source-only */
 	if (passage->to->neighbourhood && reference->closed)
 	{
-		appendStringInfo(&query->from_source, " OR NOT e.in_both AND n%d.from_destination IS NULL",
+		appendStringInfo(&query->from_source, " OR NOT e.factmerge_in_both AND n%d.factmerge_from_destination IS NULL",
 						 number);
 		foreach(lc, reference->columns)
 			appendStringInfo(&query->from_source, " AND e.%s IS NOT NULL",
@@ -613,8 +613,8 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 					 OneSidedFacts(merge, passage->to, reference->target_names), number);
 	AppendSeparator(&query->joins, "", &first);
 	appendStringInfoString(&query->joins, RefersTo(reference, "e", psprintf("t%d", number)));
-	appendStringInfo(&query->from_destination, " OR COALESCE(t%d.from_destination, false)", number);
-	appendStringInfo(&query->from_source, " OR COALESCE(t%d.fact <> e.number, false)", number);
+	appendStringInfo(&query->from_destination, " OR COALESCE(t%d.factmerge_from_destination, false)", number);
+	appendStringInfo(&query->from_source, " OR COALESCE(t%d.factmerge_fact <> e.factmerge_number, false)", number);
 }
 
 /*
@@ -627,12 +627,12 @@ LookBackward(EventQuery *query, Merge *merge, Passage *passage, int number)
 	char	   *columns = NameList(names, "g");
 	char	   *facts = OneSidedFacts(merge, passage->from, names);
 
-	appendStringInfo(&query->joins, " LEFT JOIN (SELECT %s, pg_catalog.bool_or(g.from_destination) AS from_destination,"
-					 " pg_catalog.min(g.lowest) AS lowest, pg_catalog.max(g.highest) AS highest"
-					 " FROM (SELECT %s, f.from_destination, f.fact AS lowest, f.fact AS highest FROM %s AS f",
+	appendStringInfo(&query->joins, " LEFT JOIN (SELECT %s, pg_catalog.bool_or(g.factmerge_from_destination) AS factmerge_from_destination,"
+					 " pg_catalog.min(g.factmerge_lowest) AS factmerge_lowest, pg_catalog.max(g.factmerge_highest) AS factmerge_highest"
+					 " FROM (SELECT %s, f.factmerge_from_destination, f.factmerge_fact AS factmerge_lowest, f.factmerge_fact AS factmerge_highest FROM %s AS f",
 					 columns, NameList(names, "f"), facts);
 	if (passage->from->neighbourhood)
-		appendStringInfo(&query->joins, " UNION ALL SELECT %s, n.from_destination, n.lowest, n.highest FROM %s AS n",
+		appendStringInfo(&query->joins, " UNION ALL SELECT %s, n.factmerge_from_destination, n.factmerge_lowest, n.factmerge_highest FROM %s AS n",
 						 NameList(names, "n"), passage->from->neighbourhood);
 	appendStringInfo(&query->joins, ") AS g GROUP BY %s) AS b%d ON %s",
 					 columns, number,
@@ -668,18 +668,18 @@ LookAtEvents(Merge *merge, Stop *stop)
 	columns = stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "";
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("WITH looked_at AS MATERIALIZED ("
-							   "SELECT e.relation, e.fact, e.in_both,"
-							   " (false%s) AS from_destination, (false%s) AS from_source"
-							   " FROM (SELECT t.tableoid AS relation, t.ctid AS fact, NOT %s AS in_both,"
-							   " factmerge.fact_number(t.tableoid, t.ctid) AS number%s"
+							   "SELECT e.factmerge_relation, e.factmerge_fact, e.factmerge_in_both,"
+							   " (false%s) AS factmerge_from_destination, (false%s) AS from_source"
+							   " FROM (SELECT t.tableoid AS factmerge_relation, t.ctid AS factmerge_fact, NOT %s AS factmerge_in_both,"
+							   " factmerge.fact_number(t.tableoid, t.ctid) AS factmerge_number%s"
 							   " FROM %s AS t WHERE %s) AS e%s),"
-							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both FROM looked_at AS l"
-							   " WHERE l.from_destination AND (l.from_source OR NOT l.in_both)"
+							   " mixed AS (INSERT INTO %s SELECT l.factmerge_relation, l.factmerge_fact, l.factmerge_in_both FROM looked_at AS l"
+							   " WHERE l.factmerge_from_destination AND (l.from_source OR NOT l.factmerge_in_both)"
 							   " RETURNING in_both)"
 							   " SELECT (SELECT pg_catalog.count(*) FROM mixed WHERE in_both),"
 							   " (SELECT pg_catalog.count(*) FROM mixed WHERE NOT in_both),"
 							   " (SELECT pg_catalog.count(*) FROM looked_at"
-							   "  WHERE NOT in_both AND NOT from_destination AND from_source)",
+							   "  WHERE NOT factmerge_in_both AND NOT factmerge_from_destination AND from_source)",
 							   query.from_destination.data, query.from_source.data,
 							   SideText(merge, stop, "t", SIDE_SOURCE), columns,
 							   QualifiedRelation(table->destination),

@@ -129,6 +129,23 @@ InsertTriggers(FactTable *table, bool constraint)
 }
 
 /*
+ * Whether a table has a trigger that fires even while facts are copied.
+ */
+bool
+FiresWhileCopying(FactTable *table)
+{
+	Relation	relation = table_open(table->destination, AccessShareLock);
+	TriggerDesc *triggers = relation->trigdesc;
+	bool		fires = false;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+		fires |= triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS ||
+			triggers->triggers[i].tgenabled == TRIGGER_FIRES_ON_REPLICA;
+	table_close(relation, AccessShareLock);
+	return fires;
+}
+
+/*
  * The user's constraint triggers of a table, which guard rather than derive.
  */
 List *
@@ -156,7 +173,7 @@ FunctionHandler(Oid fact_table, const char *name)
 				 errmsg("function %s(%s) does not exist", name,
 						format_type_be(row_type)),
 				 errdetail("A handler takes a fact of its table as its only argument."),
-				 errhint("Create the function, or take the declaration back with factmerge_drop_handler().")));
+				 errhint("If it is declared and gone, take it back with factmerge_drop_handler().")));
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler->function));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", handler->function);
@@ -194,6 +211,27 @@ AddDeclared(Datum *values, bool *nulls, void *arg)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * The fact table whose rows a set function returns; an error if there is none
+ * among the tables.
+ */
+static FactTable *
+FindTarget(List *tables, Handler *handler)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		if (((FactTable *) lfirst(lc))->destination == handler->target)
+		return lfirst(lc);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			 errmsg("function %s cannot be a handler here", handler->name),
+			 errdetail("It returns rows of %s, which is no fact table of the schema.",
+					   QualifiedRelation(handler->target)),
+			 errhint("A handler returns void, or SETOF a fact table.")));
+	return NULL;				/* keep compiler quiet */
+}
+
 static int
 CompareHandlers(const ListCell *a, const ListCell *b)
 {
@@ -228,6 +266,9 @@ LoadHandlers(List *tables)
 		SqlForEachRow(InvalidSnapshot,
 					  "SELECT handler, priority, found_from FROM factmerge.handler"
 					  " WHERE fact_table = $1", &args, AddDeclared, table);
+		foreach(h, table->handlers)
+			if (((Handler *) lfirst(h))->kind == HANDLER_SET_FUNCTION)
+			(void) FindTarget(tables, lfirst(h));
 		list_sort(table->handlers, CompareHandlers);
 	}
 }
@@ -257,24 +298,12 @@ HasFunctionHandler(FactTable *table)
 static char *
 SavingStatement(Merge *merge, Handler *handler)
 {
-	FactTable  *target = NULL;
+	FactTable  *target = FindTarget(merge->tables, handler);
 	StringInfoData sql;
 	StringInfoData columns;
 	StringInfoData same;
 	ListCell   *lc;
 	bool		first = true;
-
-	foreach(lc, merge->tables)
-		if (((FactTable *) lfirst(lc))->destination == handler->target)
-		target = lfirst(lc);
-	if (target == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function %s cannot be a handler in schema \"%s\"",
-						handler->name, merge->destination),
-				 errdetail("It returns rows of %s, which is no fact table there.",
-						   QualifiedRelation(handler->target)),
-				 errhint("A handler returns void, or SETOF a fact table.")));
 
 	initStringInfo(&sql);
 	initStringInfo(&columns);
@@ -316,8 +345,8 @@ HandlerErrorContext(void *arg)
 		errcontext("handler %s for fact %s of table \"%s\"",
 				   run->handler->name, run->fact, run->table->name);
 	else
-		errcontext("handler %s for " INT64_FORMAT " facts of table \"%s\"",
-				   run->handler->name, run->handled, run->table->name);
+		errcontext("handler %s for all mixed events of table \"%s\"",
+				   run->handler->name, run->table->name);
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct HandlerRun HandlerRun;
 extern void LoadHandlers(List *tables);
 extern Handler *FunctionHandler(Oid fact_table, const char *name);
 extern List *ConstraintTriggers(FactTable *table);
+extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);
 
 extern HandlerRun *BeginHandler(Merge *merge, FactTable *table, Handler *handler);

@@ -154,9 +154,10 @@ RefuseUnreadable(Datum *values, bool *nulls, void *role)
 	Oid			relation = DatumGetObjectId(values[0]);
 	char	   *name = get_rel_name(relation);
 
-	if (name != NULL &&
+	if (name == NULL ? !superuser_arg(*(Oid *) role) :
 		pg_class_aclcheck(relation, *(Oid *) role, ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   name ? name : psprintf("%u", relation));
 }
 
 /*
@@ -242,8 +243,8 @@ TakeKey(Origin *origin)
 	if (count != list_length(origin->table->address))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the key of table \"%s\" has %d columns, not %d",
-						origin->table->name, list_length(origin->table->address), count),
+				 errmsg("wrong number of values for the key of table \"%s\": %d instead of %d",
+						origin->table->name, count, list_length(origin->table->address)),
 				 errhint("Give one value per column of the key.")));
 	foreach(lc, origin->table->address)
 	{

@@ -223,6 +223,8 @@ SettleKeyMap(Merge *merge, FactTable *table)
 	{
 		initStringInfo(&pair);
 		AppendSamePair(&pair, table);
+		/* The planner must not think that no row is of this merge */
+		SqlUtility(psprintf("ANALYZE %s", table->map));
 		SqlExecute(merge->snapshot,
 				   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
 							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND %s)",

@@ -85,6 +85,7 @@ OpenSchemas(Merge *merge)
 	Oid			source = FindSchema(merge->source);
 	Oid			destination = FindSchema(merge->destination);
 	List	   *tables;
+	ListCell   *lc;
 
 	if (source == destination)
 		ereport(ERROR,
@@ -101,6 +102,8 @@ OpenSchemas(Merge *merge)
 	RefuseChangedTables(merge->tables, tables);
 	merge->tables = tables;
 	LoadHandlers(merge->tables);
+	foreach(lc, merge->tables)
+		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));
 }
 
 /*

@@ -351,7 +351,7 @@ ReplayEvents(Merge *merge)
 	EndDeriving();
 	AtEOXact_GUC(true, nest_level);
 
-	if (any)
+	if (any || merge->derives_while_copying)
 		CountDerived(merge);
 	foreach(lc, merge->tables)
 	{

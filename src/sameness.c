@@ -525,6 +525,49 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 }
 
 /*
+ * Refuse two facts of the source that are the same as one fact of the
+ * destination, each by another key.
+ */
+static void
+RefuseFusion(Merge *merge, FactTable *table)
+{
+	StringInfoData same;
+	char	  **row;
+	ListCell   *lc;
+
+	if (list_length(table->sameness) < 2)
+		return;
+	initStringInfo(&same);
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfoString(&same, " AND ");
+		AppendEquality(&same, psprintf("m.destination_%d", column->map_number),
+					   EqualityOperator(column->type),
+					   psprintf("o.destination_%d", column->map_number),
+					   column->collation);
+	}
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("SELECT %s, %s, %s FROM %s AS m JOIN %s AS o ON m.in_both AND o.in_both"
+							   " AND m.merge_id = " INT64_FORMAT " AND o.merge_id = " INT64_FORMAT
+							   " AND m.ctid < o.ctid%s ORDER BY 1 LIMIT 1",
+							   MapAddressText(table, "m.source"),
+							   MapAddressText(table, "o.source"),
+							   MapAddressText(table, "m.destination"),
+							   table->map, table->map, merge->id, merge->id,
+							   same.data), NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("two facts of table \"%s\" are the same as one fact of the destination",
+						table->name),
+				 errdetail("Source facts %s and %s both equal destination fact %s, by different keys.",
+						   row[0], row[1], row[2]),
+				 errhint("Decide which fact it is, and correct the key of the other.")));
+}
+
+/*
  * Refuse a table whose facts have nothing to be told apart by.
  */
 static void
@@ -579,7 +622,7 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column)));
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("SELECT d.%s FROM %s AS d WHERE d.%s <> $1 AND d.%s"
-							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) LIMIT 1",
+							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) ORDER BY 1 LIMIT 1",
 							   name, QualifiedRelation(table->destination),
 							   name, name), &args);
 	if (row != NULL)
@@ -833,6 +876,7 @@ MatchTogether(Merge *merge, List *component)
 		RefuseAmbiguity(merge, table);
 		if (!circular)
 			table->counts.source_facts = MatchChecked(merge, table, MATCH_ALL);
+		RefuseFusion(merge, table);
 		FinishMatching(merge, table);
 		StopClock(table, STAGE_MATCH, &start);
 	}

@@ -1217,32 +1217,63 @@ DescribeSchema(Oid schema)
 }
 
 /*
- * SQL for a text that names a fact in a message: its address, or the whole
- * row where it has no key.
+ * SQL for a text "(column, ...)=(value, ...)" that names a fact in a message.
  */
-char *
-AddressText(FactTable *table, const char *alias)
+static char *
+AddressAs(FactTable *table, char *(*value) (Column *column, const char *of),
+		  const char *of)
 {
 	StringInfoData names;
 	StringInfoData values;
 	ListCell   *lc;
 	bool		first = true;
 
-	if (!table->keyed)
-		return psprintf("%s::pg_catalog.text", alias);
 	initStringInfo(&names);
 	initStringInfo(&values);
 	foreach(lc, table->address)
 	{
-		char	   *name = ((Column *) lfirst(lc))->name;
+		Column	   *column = lfirst(lc);
 
 		if (!first)
 			appendStringInfoString(&names, ", ");
-		appendStringInfoString(&names, name);
+		appendStringInfoString(&names, column->name);
 		AppendSeparator(&values, ", ", &first);
-		appendStringInfo(&values, "%s.%s", alias, quote_identifier(name));
+		appendStringInfoString(&values, value(column, of));
 	}
 	return psprintf("pg_catalog.concat(%s, pg_catalog.concat_ws(', ', %s), ')')",
 					quote_literal_cstr(psprintf("(%s)=(", names.data)),
 					values.data);
+}
+
+static char *
+ValueInRow(Column *column, const char *alias)
+{
+	return psprintf("%s.%s", alias, quote_identifier(column->name));
+}
+
+static char *
+ValueInMap(Column *column, const char *half)
+{
+	return psprintf("%s_%d", half, column->map_number);
+}
+
+/*
+ * SQL for a text that names the fact of a row in a message: its address, or
+ * the whole row where it has no key.
+ */
+char *
+AddressText(FactTable *table, const char *alias)
+{
+	if (!table->keyed)
+		return psprintf("%s::pg_catalog.text", alias);
+	return AddressAs(table, ValueInRow, alias);
+}
+
+/*
+ * The same for a fact of one half of a row of the key map, as in "m.source".
+ */
+char *
+MapAddressText(FactTable *table, const char *half)
+{
+	return AddressAs(table, ValueInMap, half);
 }
