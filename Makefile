@@ -11,7 +11,7 @@ DATA = factmerge--1.0.sql
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
 SOURCES = factmerge merge \
-	schema lock sameness keymap translate conflict provenance dump \
+	schema lock sameness keymap translate conflict provenance bulk dump \
 	friends replay handler declare verify report inspect query
 OBJS = $(SOURCES:%=src/%.o)
 

@@ -91,7 +91,8 @@ INSERT INTO same_dst.login VALUES ('new@x', '2020-01-01');
 :merge;
 SELECT email, at, factmerge_provenance FROM same_dst.login ORDER BY 1, 2;
 
--- Two facts of the source that the destination knows to be one
+-- Two facts of the source that the destination knows to be one: the other way
+-- round it would be ambiguous, so it is here
 CALL make_same($$
     CREATE TABLE SCHEMA.person (
         id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -102,9 +103,7 @@ $$);
 INSERT INTO same_src.person (passport, email) VALUES ('P1', NULL), (NULL, 'one@x');
 INSERT INTO same_dst.person (passport, email) VALUES ('P1', 'one@x');
 :merge;
-SELECT passport, email, factmerge_provenance FROM same_dst.person;
-SELECT key, column_name, source_value, destination_value FROM factmerge_conflicts() ORDER BY 1, 2;
-:again;
+SELECT passport, email FROM same_dst.person;
 
 -- Nulls in a key of several columns, and NULLS NOT DISTINCT
 CALL make_same($$

@@ -67,7 +67,7 @@ AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
 	if (whole)
 	{
 		/* A scan keeps the order */
-		appendStringInfo(sql, "%s AS m WHERE NOT m.in_both", table->draft);
+		appendStringInfo(sql, "%s AS m", table->draft);
 		return;
 	}
 	AppendSourceRow(sql, merge, table, table->draft != NULL);
@@ -272,6 +272,7 @@ DumpFacts(Merge *merge)
 		ReportActivity(merge, table, "copying");
 		if (table->counts.copied > 0)
 			DumpTable(merge, table);
+		EndBulk(merge, table);
 		if (table->draft)
 			SqlUtility(psprintf("DROP TABLE %s", table->draft));
 		StopClock(table, STAGE_DUMP, &start);

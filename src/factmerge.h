@@ -22,6 +22,14 @@
 
 /* Settings, see factmerge.c */
 extern int	friend_hops;
+extern int	rebuild_indexes;
+
+typedef enum RebuildIndexes
+{
+	REBUILD_AUTO,
+	REBUILD_ALWAYS,
+	REBUILD_NEVER
+} RebuildIndexes;
 
 /* The names of the two columns that factmerge adds to a fact table */
 #define PROVENANCE_COLUMN	"factmerge_provenance"
@@ -148,6 +156,7 @@ typedef struct FactTable
 	bool		settled;		/* the key map is complete */
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */
+	bool		suspended;		/* its indexes are to be rebuilt */
 	int64		destination_facts;	/* before the merge */
 	List	   *handlers;		/* of Handler, see handler.h */
 	char	   *events;			/* table of mixed events, or NULL */
@@ -224,6 +233,10 @@ extern void EnterMerge(MemoryContext context);
 extern void BeginDeriving(int64 merge_id);
 extern void EndDeriving(void);
 extern void LeaveMerge(void);
+
+/* bulk.c */
+extern void BeginBulk(FactTable *table, int64 tagged);
+extern void EndBulk(Merge *merge, FactTable *table);
 
 /* dump.c */
 extern void DumpFacts(Merge *merge);

@@ -3,17 +3,17 @@
  * sameness.c
  *	  which fact of the source is which fact of the destination
  *
- * For each table in walk order, one statement joins the source's facts, their
+ * For each table in walk order, a statement joins the source's facts, their
  * references translated through the key maps of the tables before, with the
- * destination's facts on each sameness key.  It fills the key map: with the
+ * destination's facts on each sameness key.  That fills the key map: with the
  * counterpart where there is one, else with the address that the fact will
  * have when it is copied, surrogate keys drawn from the destination's own
  * sequence or default, in the order of the source's keys.  So all keys are
  * known before any fact is written, whatever refers to what.
  *
- * The statement has everything at hand that copying will need, so it leaves a
- * draft behind: a temporary table in the order of the source's keys, with the
- * columns of the key map and the values that a new fact will have in columns
+ * The statement has everything at hand that copying will need, so a draft is
+ * left behind: a temporary table of the facts to copy, in the order of the
+ * source's keys, with the columns of the key map and the values that a new fact will have in columns
  * that are small or have been translated.  The others are fetched again from
  * the source, rather than written twice; so are references within the table
  * itself, which cannot be translated before its key map is complete.
@@ -357,28 +357,46 @@ AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode 
 }
 
 /*
- * Append the value that a column of the key map gets, given the matches x;
- * keys are drawn here, after the sort.
+ * Append the value that a column of the key map gets, given the matches x; the
+ * keys of new facts are drawn here, after the sort.
  */
 static void
 AppendDestination(StringInfo sql, Column *column, MatchMode mode)
 {
-	if (IsDrawn(column) && (mode == MATCH_ALL || mode == MATCH_REST))
-		appendStringInfo(sql, "CASE WHEN x.in_both THEN x.d%d ELSE (%s)::%s END",
-						 column->map_number, column->new_value,
+	if (IsDrawn(column) && mode == MATCH_REST)
+		appendStringInfo(sql, "(%s)::%s", column->new_value,
 						 TypeText(column->type, -1));
 	else
 		appendStringInfo(sql, "x.d%d", column->map_number);
 }
 
 /*
- * Append the matches as rows of the key map, in the order of the source's
- * keys, and then of the destination's.
+ * Append the order of the source's keys, and where one of several counterparts
+ * has to be chosen, of the destination's.
  */
 static void
-AppendPairs(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
+AppendKeyOrder(StringInfo sql, FactTable *table, bool choose)
 {
 	bool		first = true;
+	ListCell   *lc;
+
+	appendStringInfoString(sql, " ORDER BY ");
+	foreach(lc, table->address)
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "s%d", ((Column *) lfirst(lc))->map_number);
+	}
+	if (choose)
+		foreach(lc, table->address)
+			appendStringInfo(sql, ", d%d", ((Column *) lfirst(lc))->map_number);
+}
+
+/*
+ * Append matches, a query or a table, as rows of the key map.
+ */
+static void
+AppendPairs(StringInfo sql, FactTable *table, MatchMode mode, const char *matches)
+{
 	ListCell   *lc;
 
 	appendStringInfoString(sql, "SELECT ");
@@ -398,21 +416,7 @@ AppendPairs(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		if (column->drafted)
 			appendStringInfo(sql, ", x.value_%d", column->number);
 	}
-	appendStringInfoString(sql, " FROM (");
-	AppendMatches(sql, merge, table, mode);
-	if (mode != MATCH_ALL)
-		AppendLevelConditions(sql, merge, table, mode);
-
-	appendStringInfoString(sql, " ORDER BY ");
-	foreach(lc, table->address)
-	{
-		AppendSeparator(sql, ", ", &first);
-		appendStringInfo(sql, "s%d", ((Column *) lfirst(lc))->map_number);
-	}
-	if (NeedsChoice(table, mode))
-		foreach(lc, table->address)
-			appendStringInfo(sql, ", d%d", ((Column *) lfirst(lc))->map_number);
-	appendStringInfoString(sql, ") AS x");
+	appendStringInfo(sql, " FROM %s AS x", matches);
 }
 
 /*
@@ -454,27 +458,80 @@ ChooseDrafted(FactTable *table)
 }
 
 /*
- * Run one matching statement; returns how many facts got an address.
+ * Match one round of a component, or assign the rest; returns how many facts
+ * got an address.
+ */
+static int64
+MatchSome(Merge *merge, FactTable *table, MatchMode mode)
+{
+	StringInfoData matches;
+	StringInfoData pairs;
+
+	initStringInfo(&matches);
+	appendStringInfoChar(&matches, '(');
+	AppendMatches(&matches, merge, table, mode);
+	AppendLevelConditions(&matches, merge, table, mode);
+	AppendKeyOrder(&matches, table, NeedsChoice(table, mode));
+	appendStringInfoChar(&matches, ')');
+
+	initStringInfo(&pairs);
+	appendStringInfoChar(&pairs, '(');
+	AppendPairs(&pairs, table, mode, matches.data);
+	appendStringInfoChar(&pairs, ')');
+	return EnterPairs(merge, table, pairs.data);
+}
+
+/*
+ * Match all facts of a table at once, and leave the draft of the others
+ * behind; returns how many facts there are.
+ *
+ * Keys are drawn in a statement of their own: the matching itself can then be
+ * done by parallel workers, and only what is new needs to be put in order.
+ */
+static int64
+MatchAll(Merge *merge, FactTable *table)
+{
+	char	   *matched = psprintf("pg_temp.factmerge_matched_%d", table->position);
+	StringInfoData sql;
+	StringInfoData order;
+	int64		in_both;
+
+	ChooseDrafted(table);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", matched);
+	AppendMatches(&sql, merge, table, MATCH_ALL);
+	if (NeedsChoice(table, MATCH_ALL))
+		AppendKeyOrder(&sql, table, true);
+	SqlExecute(merge->snapshot, sql.data, NULL);
+
+	initStringInfo(&order);
+	AppendKeyOrder(&order, table, false);
+	table->draft = psprintf("pg_temp.factmerge_draft_%d", table->position);
+	resetStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", table->draft);
+	AppendPairs(&sql, table, MATCH_REST,
+				psprintf("(SELECT * FROM %s AS a WHERE NOT a.in_both%s)",
+						 matched, order.data));
+	SqlExecute(merge->snapshot, sql.data, NULL);
+
+	resetStringInfo(&sql);
+	appendStringInfoChar(&sql, '(');
+	AppendPairs(&sql, table, MATCH_LEVEL,
+				psprintf("(SELECT * FROM %s AS a WHERE a.in_both)", matched));
+	appendStringInfoChar(&sql, ')');
+	in_both = EnterPairs(merge, table, sql.data);
+	SqlUtility(psprintf("DROP TABLE %s", matched));
+	return in_both + EnterPairs(merge, table, table->draft);
+}
+
+/*
+ * Give an address to facts that have none yet; returns to how many.
  */
 static int64
 Match(Merge *merge, FactTable *table, MatchMode mode)
 {
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	if (mode != MATCH_ALL)
-	{
-		appendStringInfoChar(&sql, '(');
-		AppendPairs(&sql, merge, table, mode);
-		appendStringInfoChar(&sql, ')');
-		return EnterPairs(merge, table, sql.data);
-	}
-	ChooseDrafted(table);
-	table->draft = psprintf("pg_temp.factmerge_draft_%d", table->position);
-	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", table->draft);
-	AppendPairs(&sql, merge, table, mode);
-	SqlExecute(merge->snapshot, sql.data, NULL);
-	return EnterPairs(merge, table, table->draft);
+	return mode == MATCH_ALL ? MatchAll(merge, table) :
+		MatchSome(merge, table, mode);
 }
 
 /*

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * bulk.c
+ *	  writing much to a table whose indexes are rebuilt afterwards
+ *
+ * Entering a row into an index costs several times what the row's share of
+ * building the index costs.  So where a merge is about to write a good part of
+ * a table, it suspends the table's indexes, marks and copies, and has them
+ * rebuilt with REINDEX, which also enforces their constraints.
+ *
+ * An index is suspended by taking back indisready, the flag by which CREATE
+ * INDEX CONCURRENTLY, too, keeps an index from being maintained; REINDEX sets
+ * it again.  All of it belongs to the transaction, and goes with it.
+ *
+ * Rebuilding an index locks it against readers, so by default that is done only
+ * where readers are locked out already, for the provenance columns have just
+ * been added; see factmerge.rebuild_indexes.
+ *
+ * A suspended index still holds the old rows, and nothing else is looked for
+ * meanwhile.  But no row may be updated in place of the old one (HOT): the new
+ * indexes would then be of no use to the transaction itself.  An index on the
+ * column that is updated prevents that; it is empty, and dropped afterwards.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_index.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "factmerge.h"
+
+/* Below so many rows it does not matter */
+#define WORTHWHILE_ROWS 10000
+
+/*
+ * From which share of a table on rebuilding is cheaper: entering a row into an
+ * index takes some four times its share of building the index.
+ */
+#define WORTHWHILE_SHARE 0.25
+
+/* The name of the index that prevents updates in place */
+#define GUARD_INDEX "factmerge_guard_%u"
+
+/*
+ * Whether all indexes of a table are in order, and there are any.
+ */
+static bool
+HasSoundIndexes(FactTable *table)
+{
+	Relation	relation = table_open(table->destination, NoLock);
+	List	   *indexes = RelationGetIndexList(relation);
+	bool		sound = indexes != NIL;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		sound &= index->rd_index->indisvalid && index->rd_index->indisready;
+		index_close(index, NoLock);
+	}
+	table_close(relation, NoLock);
+	return sound;
+}
+
+/*
+ * Decide whether to rebuild a table's indexes, given how many facts will be
+ * tagged by an UPDATE.
+ */
+static bool
+IsWorthwhile(FactTable *table, int64 tagged)
+{
+	double		written = tagged + table->counts.copied;
+
+	if (table->partitioned || rebuild_indexes == REBUILD_NEVER)
+		return false;
+	if (rebuild_indexes == REBUILD_ALWAYS)
+		return written > 0;
+	return !table->has_tags && written >= WORTHWHILE_ROWS &&
+		written >= WORTHWHILE_SHARE * (table->destination_facts + table->counts.copied);
+}
+
+/*
+ * Take indisready from all indexes of a table.
+ */
+static void
+SuspendIndexes(Oid relation)
+{
+	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
+	Relation	rel = table_open(relation, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
+												ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		((Form_pg_index) GETSTRUCT(tuple))->indisready = false;
+		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+		heap_freetuple(tuple);
+	}
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+	table_close(catalog, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
+/*
+ * Suspend the indexes of a table if that is worthwhile, before its facts are
+ * tagged.  Its provenance columns exist by now.
+ */
+void
+BeginBulk(FactTable *table, int64 tagged)
+{
+	if (!IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
+		return;
+	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",
+						table->destination, QualifiedRelation(table->destination)));
+	SuspendIndexes(table->destination);
+	table->suspended = true;
+}
+
+/*
+ * Rebuild the indexes of a table, after its facts are copied.
+ */
+void
+EndBulk(Merge *merge, FactTable *table)
+{
+	if (!table->suspended)
+		return;
+	ReportActivity(merge, table, "rebuilding the indexes of");
+	SqlUtility(psprintf("DROP INDEX %s",
+						quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->destination)),
+												   psprintf(GUARD_INDEX, table->destination))));
+	SqlUtility(psprintf("REINDEX TABLE %s", QualifiedRelation(table->destination)));
+	table->suspended = false;
+}
