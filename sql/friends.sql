@@ -35,3 +35,36 @@ SELECT count(*) FROM factmerge_friends('friends_none');
 SELECT count(*) FROM factmerge_friends(NULL);
 
 DROP SCHEMA friends, friends_outside, friends_none CASCADE;
+
+-- A table that only the destination has holds facts of the destination, and so
+-- friends; what is derived into such a table is neither tagged nor counted
+CREATE SCHEMA friend_src;
+CREATE SCHEMA friend_dst;
+DO $make$
+DECLARE
+    schema text;
+BEGIN
+    FOREACH schema IN ARRAY ARRAY['friend_src', 'friend_dst'] LOOP
+        EXECUTE format($ddl$
+            CREATE TABLE %1$I.item (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE);
+            CREATE TABLE %1$I.offer (item integer REFERENCES %1$I.item, seller text, PRIMARY KEY (item, seller));
+        $ddl$, schema);
+    END LOOP;
+END $make$;
+CREATE TABLE friend_dst.wish (item integer REFERENCES friend_dst.item, buyer text, PRIMARY KEY (item, buyer));
+CREATE TABLE friend_dst.deal (item integer REFERENCES friend_dst.item, seller text, buyer text, PRIMARY KEY (item, seller, buyer));
+CREATE FUNCTION friend_dst.make_deal() RETURNS trigger LANGUAGE plpgsql SET search_path = friend_dst AS $body$
+BEGIN
+    INSERT INTO deal SELECT NEW.item, NEW.seller, buyer FROM wish WHERE item = NEW.item ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $body$;
+CREATE TRIGGER make_deal AFTER INSERT ON friend_dst.offer FOR EACH ROW EXECUTE FUNCTION friend_dst.make_deal();
+INSERT INTO friend_src.item (name) VALUES ('lamp'), ('vase');
+INSERT INTO friend_src.offer VALUES (1, 'Ada'), (2, 'Bob');
+INSERT INTO friend_dst.item (name) VALUES ('vase'), ('bowl');
+INSERT INTO friend_dst.wish VALUES (1, 'Cid');
+SELECT copied, skipped_one_sided, replayed, derived FROM factmerge_merge('friend_src', 'friend_dst');
+SELECT name, seller, buyer FROM friend_dst.deal JOIN friend_dst.item ON item = id;
+SELECT * FROM factmerge_verify('friend_dst');
+SET client_min_messages = warning;
+DROP SCHEMA friend_src, friend_dst CASCADE;

@@ -172,6 +172,7 @@ typedef struct Merge
 	bool		dry_run;
 	Snapshot	snapshot;		/* all statements run under it */
 	List	   *tables;			/* of FactTable, in walk order */
+	List	   *others;			/* of FactTable: only the destination has them */
 	bool		derives_while_copying;	/* some trigger fires then */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
@@ -188,7 +189,7 @@ typedef enum Side
 
 /* schema.c */
 extern Oid	FindSchema(const char *name);
-extern List *DescribeSchemas(Oid source, Oid destination);
+extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);

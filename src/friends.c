@@ -30,8 +30,8 @@
  * leads either to a fact that is in both, then that is in the neighbourhood
  * table because of this very reference, or else to a source-only friend.
  *
- * Tables outside of the schema that facts refer to take part as facts that are
- * in both.
+ * Tables outside of the schema that facts refer to count as facts that are in
+ * both, and tables that only the destination has as facts of the destination.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,10 +49,11 @@
 
 PG_FUNCTION_INFO_V1(factmerge_friends);
 
-/* A table as a stop on the way: a fact table, or one outside of the schema */
+/* A table as a stop on the way */
 typedef struct Stop
 {
-	FactTable  *table;			/* NULL outside of the schema */
+	FactTable  *table;			/* NULL if it takes no part in the merge */
+	bool		destination_only;	/* a table that only the destination has */
 	Oid			relation;
 	List	   *names;			/* of char *: columns that take part in
 								 * references */
@@ -109,10 +110,11 @@ AddName(Stop *stop, char *name)
 }
 
 /*
- * Make the map of stops and passages.
+ * Make the map of stops and passages: the fact tables, and others that only
+ * the destination has.
  */
 static List *
-FindStops(List *tables)
+FindStops(List *tables, List *others)
 {
 	List	   *stops = NIL;
 	ListCell   *lc;
@@ -121,7 +123,9 @@ FindStops(List *tables)
 
 	foreach(lc, tables)
 		FindStop(&stops, lfirst(lc), ((FactTable *) lfirst(lc))->destination);
-	foreach(lc, tables)
+	foreach(lc, others)
+		FindStop(&stops, NULL, ((FactTable *) lfirst(lc))->destination)->destination_only = true;
+	foreach(lc, list_concat_copy(tables, others))
 	{
 		FactTable  *table = lfirst(lc);
 
@@ -131,9 +135,8 @@ FindStops(List *tables)
 			Passage    *passage = palloc0(sizeof(Passage));
 
 			passage->reference = reference;
-			passage->from = FindStop(&stops, table, table->destination);
-			passage->to = FindStop(&stops, reference->target,
-								   reference->target_relation);
+			passage->from = FindStop(&stops, NULL, table->destination);
+			passage->to = FindStop(&stops, NULL, reference->target_relation);
 			passage->from->leaving = lappend(passage->from->leaving, passage);
 			passage->to->arriving = lappend(passage->to->arriving, passage);
 			foreach(c, reference->columns)
@@ -230,14 +233,24 @@ FriendStops(Stop *origin)
 }
 
 /*
- * Append a condition on the side of a row; outside of the schema every row is
- * in both databases.
+ * Whether there may be facts at a stop that one side alone has.
+ */
+static bool
+HasOneSidedFacts(Stop *stop)
+{
+	return stop->table != NULL || stop->destination_only;
+}
+
+/*
+ * Append a condition on the side of a row.
  */
 static void
 AppendSide(StringInfo sql, Merge *merge, Stop *stop, const char *alias, Side side)
 {
 	if (stop->table)
 		AppendSideCondition(sql, merge, stop->table, alias, side);
+	else if (stop->destination_only)
+		appendStringInfoString(sql, side == SIDE_DESTINATION ? "true" : "false");
 	else
 		appendStringInfoString(sql, side == SIDE_BOTH || side == SIDE_IN_SOURCE ?
 							   "true" : "false");
@@ -376,7 +389,7 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 		Passage    *passage = lfirst(lc);
 		Reference  *reference = passage->reference;
 
-		if (reference->closed || passage->to->table == NULL)
+		if (reference->closed || !HasOneSidedFacts(passage->to))
 			continue;
 		AppendContribution(sql, stop, found,
 						   psprintf("%s AS f", OneSidedFacts(merge, passage->to,
@@ -507,7 +520,7 @@ IsWorthwhile(Stop *stop, int round)
 {
 	ListCell   *lc;
 
-	if (stop->distance > friend_hops - round)
+	if (stop->distance > friend_hops - round || stop->destination_only)
 		return false;
 	if (round > 1 || friend_hops > 2)
 		return true;
@@ -596,7 +609,7 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 						 RefersTo(reference, "e", psprintf("n%d", number)));
 		AddFound(query, psprintf("n%d", number));
 	}
-	if (passage->to->table == NULL)
+	if (!HasOneSidedFacts(passage->to))
 		return;
 
 	/* A source-only event's friend is missing from there if source-only */
@@ -695,19 +708,21 @@ LookAtEvents(Merge *merge, Stop *stop)
 }
 
 /*
- * Whether the destination has facts in a table that the source has not.
+ * Whether the destination has facts at a stop that the source has not.
  */
 static bool
-HasDestinationOnlyFacts(Merge *merge, FactTable *table)
+HasDestinationOnlyFacts(Merge *merge, Stop *stop)
 {
+	FactTable  *table = stop->table;
+
 	/* With one key, facts of the source and of the destination pair up */
-	if (list_length(table->sameness) == 1)
+	if (table && list_length(table->sameness) == 1)
 		return table->destination_facts > table->counts.in_both;
 	return SqlFetchRow(merge->snapshot,
 					   psprintf("SELECT 1 FROM %s AS x WHERE %s LIMIT 1",
-								QualifiedRelation(table->destination),
-								SideText(merge, &(Stop) {.table = table}, "x",
-										 SIDE_DESTINATION)), NULL) != NULL;
+								QualifiedRelation(stop->relation),
+								SideText(merge, stop, "x", SIDE_DESTINATION)),
+					   NULL) != NULL;
 }
 
 /*
@@ -730,7 +745,7 @@ StopCategorically(Merge *merge, Stop *stop)
 	{
 		Stop	   *friend = lfirst(lc);
 
-		if (friend->table && HasDestinationOnlyFacts(merge, friend->table))
+		if (HasOneSidedFacts(friend) && HasDestinationOnlyFacts(merge, friend))
 		{
 			table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
 			SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
@@ -769,7 +784,7 @@ AnalyzeChanged(Merge *merge, Stop *stop)
 void
 FindMixedEvents(Merge *merge)
 {
-	List	   *stops = FindStops(merge->tables);
+	List	   *stops = FindStops(merge->tables, merge->others);
 	bool		any = false;
 	ListCell   *lc;
 	instr_time	start;
@@ -853,7 +868,7 @@ factmerge_friends(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	stops = FindStops(DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0)))));
+	stops = FindStops(DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0)))), NIL);
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);

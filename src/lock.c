@@ -3,7 +3,7 @@
  * lock.c
  *	  who may merge, and what is locked meanwhile
  *
- * The fact tables of the destination are locked SHARE ROW EXCLUSIVE, which
+ * The tables of the destination are locked SHARE ROW EXCLUSIVE, which
  * keeps writers and other merges out and lets readers in; those of the source
  * are locked ACCESS SHARE, so that their writers go on.  All locks are taken
  * in the order of the oids, so that two merges queue instead of deadlocking.
@@ -161,7 +161,7 @@ TakeSnapshot(Merge *merge)
 	if (latest->xmax != seen->xmax || latest->xcnt != seen->xcnt)
 	{
 		RefuseUnseenMerges(merge, seen);
-		foreach(lc, merge->tables)
+		foreach(lc, list_concat_copy(merge->tables, merge->others))
 		{
 			FactTable  *table = lfirst(lc);
 			List	   *relations = list_make1_oid(table->destination);
@@ -205,6 +205,8 @@ LockTables(Merge *merge)
 		sources = lappend_oid(sources, table->source);
 		all = lappend_oid(all, table->source);
 	}
+	foreach(lc, merge->others)
+		all = lappend_oid(all, ((FactTable *) lfirst(lc))->destination);
 	list_sort(all, CompareOids);
 	foreach(lc, all)
 	{

@@ -85,6 +85,7 @@ OpenSchemas(Merge *merge)
 	Oid			source = FindSchema(merge->source);
 	Oid			destination = FindSchema(merge->destination);
 	List	   *tables;
+	List	   *others;
 	ListCell   *lc;
 
 	if (source == destination)
@@ -93,14 +94,16 @@ OpenSchemas(Merge *merge)
 				 errmsg("source and destination are the same schema \"%s\"",
 						merge->source),
 				 errhint("Name two schemas: the facts of the first go into the second.")));
-	merge->tables = DescribeSchemas(source, destination);
+	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
 	LockTables(merge);
 
 	/* Somebody may have altered a table before we got the lock */
-	tables = DescribeSchemas(source, destination);
+	tables = DescribeSchemas(source, destination, &others);
 	RefuseChangedTables(merge->tables, tables);
+	RefuseChangedTables(merge->others, others);
 	merge->tables = tables;
+	merge->others = others;
 	LoadHandlers(merge->tables);
 	foreach(lc, merge->tables)
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));

@@ -117,15 +117,24 @@ FindSchema(const char *name)
 }
 
 /*
- * Refuse a table that inherits or is inherited from: a fact would be in two
- * tables at once.
+ * Whether a table inherits or is inherited from.
+ */
+static bool
+TakesPartInInheritance(Oid relation)
+{
+	return has_superclass(relation) ||
+		(get_rel_relkind(relation) == RELKIND_RELATION &&
+		 list_length(find_inheritance_children(relation, NoLock)) > 0);
+}
+
+/*
+ * Refuse a table that takes part in inheritance: a fact would be in two tables
+ * at once.
  */
 static void
 RefuseInheritance(Oid relation)
 {
-	if (has_superclass(relation) ||
-		(get_rel_relkind(relation) == RELKIND_RELATION &&
-		 list_length(find_inheritance_children(relation, NoLock)) > 0))
+	if (TakesPartInInheritance(relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot merge table \"%s\" because it takes part in inheritance",
@@ -667,12 +676,8 @@ DescribeTable(Oid source, Oid destination)
 	Relation	to = table_open(destination, AccessShareLock);
 	Relation	from = NULL;
 
-	RefuseInheritance(destination);
 	if (OidIsValid(source))
-	{
-		RefuseInheritance(source);
 		from = table_open(source, AccessShareLock);
-	}
 	table->name = pstrdup(RelationGetRelationName(to));
 	table->source = source;
 	table->destination = destination;
@@ -1168,15 +1173,44 @@ FinishDescription(List *tables)
 }
 
 /*
- * Describe the fact tables that two schemas have in common, in walk order.
- * Raises an error for anything that cannot be merged.
+ * Describe the tables that only the destination has.  They take no part in the
+ * merge, but their rows are facts that handlers may look at.
+ */
+static List *
+DescribeOthers(List *relations, List *tables)
+{
+	List	   *others = NIL;
+	List	   *all;
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, relations)
+		if (!TakesPartInInheritance(lfirst_oid(lc)))
+		others = lappend(others, DescribeTable(InvalidOid, lfirst_oid(lc)));
+	all = list_concat_copy(tables, others);
+	foreach(lc, others)
+	{
+		FactTable  *other = lfirst(lc);
+
+		AddReferencesOfRelation(all, other, other->destination, false);
+		foreach(r, other->references)
+			((Reference *) lfirst(r))->closed = false;
+	}
+	return others;
+}
+
+/*
+ * Describe the fact tables that two schemas have in common, in walk order, and
+ * the other tables of the destination.  Raises an error for anything that
+ * cannot be merged.
  */
 List *
-DescribeSchemas(Oid source, Oid destination)
+DescribeSchemas(Oid source, Oid destination, List **others)
 {
 	List	   *sources = FactRelations(source, true);
 	List	   *tables = NIL;
 	List	   *common = NIL;
+	List	   *destination_only = NIL;
 	ListCell   *lc;
 
 	foreach(lc, FactRelations(destination, false))
@@ -1185,6 +1219,8 @@ DescribeSchemas(Oid source, Oid destination)
 
 		if (list_member_oid(sources, twin))
 			common = lappend_oid(common, lfirst_oid(lc));
+		else
+			destination_only = lappend_oid(destination_only, lfirst_oid(lc));
 	}
 	if (common == NIL)
 		ereport(ERROR,
@@ -1195,11 +1231,16 @@ DescribeSchemas(Oid source, Oid destination)
 				 errhint("Create the tables in both schemas, or check the names of the schemas.")));
 	RefuseSourceOnlyTables(sources, destination);
 	foreach(lc, common)
-		tables = lappend(tables,
-						 DescribeTable(get_relname_relid(get_rel_name(lfirst_oid(lc)),
-														 source),
-									   lfirst_oid(lc)));
-	return FinishDescription(tables);
+	{
+		Oid			twin = get_relname_relid(get_rel_name(lfirst_oid(lc)), source);
+
+		RefuseInheritance(lfirst_oid(lc));
+		RefuseInheritance(twin);
+		tables = lappend(tables, DescribeTable(twin, lfirst_oid(lc)));
+	}
+	tables = FinishDescription(tables);
+	*others = DescribeOthers(destination_only, tables);
+	return tables;
 }
 
 /*
@@ -1212,7 +1253,10 @@ DescribeSchema(Oid schema)
 	ListCell   *lc;
 
 	foreach(lc, FactRelations(schema, false))
+	{
+		RefuseInheritance(lfirst_oid(lc));
 		tables = lappend(tables, DescribeTable(InvalidOid, lfirst_oid(lc)));
+	}
 	return FinishDescription(tables);
 }
 

@@ -37,7 +37,7 @@ sub draw {
     my $derived = weighted(1 => 3, 2 => 2);
 
     for (1 .. $derived) {
-        chance(0.6) && $self->draw_closure or $self->draw_meeting;
+        chance(0.7) && $self->draw_closure or $self->draw_meeting;
     }
     $self->hang_handlers($_) for @{ $self->{rules} };
     return $self;

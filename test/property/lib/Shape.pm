@@ -55,7 +55,8 @@ sub draw {
     # Without any reference no two facts would ever meet
     do {
         @$self{qw(tables names)} = ([], [ shuffled(@TABLE_NAMES) ]);
-        $self->draw_table for 1 .. $count;
+        $self->draw_table for 1 .. $count - 1;
+        $count > 1 && chance(0.3) ? $self->draw_edge_table : $self->draw_table;
     } until grep { @{ $_->{references} } } @{ $self->{tables} };
     $self->close_circle if $count > 1 && chance(0.2);
     mark_conflicting($_) for $self->{conflicts} ? @{ $self->{tables} } : ();
@@ -88,7 +89,19 @@ sub draw_table {
     add_natural_key($table);
     add_payload($table);
     add_self_reference($table) if keys_of($table) && chance(@earlier ? 0.2 : 0.35);
-    return $table;
+}
+
+# A table of edges, from one fact of another table to the next: what closures are made of
+sub draw_edge_table {
+    my ($self) = @_;
+    my $target = pick(grep { keys_of($_) } @{ $self->{tables} });
+    my $key = pick(keys_of($target));
+    my $table = $self->new_table(weighted(composite => 4, surrogate => 3, bare => 1, keyless => 1));
+
+    add_surrogate($table) if $table->{kind} eq 'surrogate' || $table->{kind} eq 'bare';
+    add_reference($table, $target, key => $key) for 1 .. 2;
+    add_natural_key($table);
+    add_payload($table);
 }
 
 #
