@@ -166,10 +166,11 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 }
 
 /*
- * Append a value of the source's row as the destination will hold it.
+ * Append a value of the source's row as the destination will hold it.  Where
+ * the key map does not have what it refers to, the result is otherwise.
  */
-void
-AppendTranslated(StringInfo sql, Column *column)
+static void
+AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 {
 	Reference  *reference = column->reference;
 	ListCell   *lc;
@@ -190,15 +191,27 @@ AppendTranslated(StringInfo sql, Column *column)
 		appendStringInfo(sql, "s.%s IS NULL",
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	}
-	appendStringInfo(sql, " THEN %s ELSE factmerge.missing_reference(%s, %s) END",
-					 SourceValue(column), quote_literal_cstr(reference->name),
-					 SourceValue(column));
+	appendStringInfo(sql, " THEN %s ELSE %s END", SourceValue(column), otherwise);
+}
+
+/*
+ * Append a value of the source's row as the destination will hold it, with an
+ * error for a reference that leads nowhere.
+ */
+void
+AppendTranslated(StringInfo sql, Column *column)
+{
+	AppendTranslation(sql, column,
+					  column->reference == NULL ? NULL :
+					  psprintf("factmerge.missing_reference(%s, %s)",
+							   quote_literal_cstr(column->reference->name),
+							   SourceValue(column)));
 }
 
 /*
  * Append the same value for a comparison with the destination's facts.  There
- * a reference that is not mapped (yet) equals nothing, so that a plain column
- * will do, which the planner knows more about.
+ * a reference that is not mapped (yet) equals nothing; and where a plain column
+ * will do, the planner knows more about it.
  */
 void
 AppendMatched(StringInfo sql, Column *column)
@@ -208,7 +221,7 @@ AppendMatched(StringInfo sql, Column *column)
 						 TargetColumn(column)->map_number,
 						 TypeText(column->type, column->typmod));
 	else
-		AppendTranslated(sql, column);
+		AppendTranslation(sql, column, "NULL");
 }
 
 /*

@@ -139,10 +139,17 @@ sub is_function {
     return $handler->{how} eq 'void' || $handler->{how} eq 'setof';
 }
 
+# Does the trigger's own condition filter the facts, so that its function need not?
+sub checked_in_when {
+    my ($handler) = @_;
+    return $handler->{how} eq 'row' && $handler->{in_when};
+}
+
 sub create_trigger {
     my ($schema, $handler, $function) = @_;
-    my ($rule, $by_row) = ($handler->{rule}, $handler->{how} eq 'row');
-    my @when = $by_row && $handler->{in_when} ? conditions('NEW', $rule->{atoms}[ $handler->{atom} ]{filters}) : ();
+    my $filters = $handler->{rule}{atoms}[ $handler->{atom} ]{filters};
+    my @when = checked_in_when($handler) ? conditions('NEW', $filters) : ();
+    my $by_row = $handler->{how} eq 'row';
     return 'CREATE TRIGGER ' . quoted($handler->{name}) . ' AFTER INSERT ON ' . qualified($schema, $handler->{table})
         . ($by_row ? ' FOR EACH ROW' : ' REFERENCING NEW TABLE AS arrived FOR EACH STATEMENT')
         . (@when ? ' WHEN (' . join(' AND ', @when) . ')' : '')
@@ -182,9 +189,10 @@ sub derivation {
     my ($schema, $handler, $fact) = @_;
     my $rule = $handler->{rule};
     my @atoms = @{ $rule->{atoms} };
+    my @unchecked = grep { !($_ == $handler->{atom} && checked_in_when($handler)) } 0 .. $#atoms;
     my @tables = map { $handler->{style} eq 'bare' ? quoted($_->{table}{name}) : qualified($schema, $_->{table}) } @atoms;
     my @from = map { ($_ == $handler->{atom} ? $fact : $tables[$_]) . " a$_" } 0 .. $#atoms;
-    my @where = (join_conditions(@atoms), map { conditions("a$_", $atoms[$_]{filters}) } 0 .. $#atoms);
+    my @where = (join_conditions(@atoms), map { conditions("a$_", $atoms[$_]{filters}) } @unchecked);
     my @select;
     for my $end (@{ $rule->{ends} }) {
         my @columns = @{ $end->{reference} ? $end->{reference}{columns} : $end->{key} };
