@@ -11,8 +11,8 @@ DATA = factmerge--1.0.sql
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
 SOURCES = factmerge merge \
-	schema lock sameness keymap translate conflict provenance bulk dump \
-	friends replay handler declare verify report inspect query
+	schema reference lock match sameness keymap translate conflict provenance bulk dump \
+	friends paths replay handler declare verify report inspect query
 OBJS = $(SOURCES:%=src/%.o)
 
 PG_CONFIG ?= pg_config

@@ -44,10 +44,11 @@
 #define WORTHWHILE_ROWS 10000
 
 /*
- * From which share of a table on rebuilding is cheaper: entering a row into an
- * index takes some four times its share of building the index.
+ * From which share of a table on rebuilding is cheaper.  Entering a row into an
+ * index takes four times its share of building the index at the least, and much
+ * more where that makes a full page image of nearly every page.
  */
-#define WORTHWHILE_SHARE 0.25
+#define WORTHWHILE_SHARE 0.1
 
 /* The name of the index that prevents updates in place */
 #define GUARD_INDEX "factmerge_guard_%u"

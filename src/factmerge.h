@@ -152,7 +152,7 @@ typedef struct FactTable
 	List	   *address;		/* of Column: what addresses one fact */
 	List	   *map_columns;	/* of Column: address and what is referred to */
 	char	   *map;			/* the key map, qualified and quoted */
-	char	   *draft;			/* what to copy, see sameness.c; or NULL */
+	char	   *draft;			/* what to copy, see match.c; or NULL */
 	bool		settled;		/* the key map is complete */
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */
@@ -189,10 +189,15 @@ typedef enum Side
 
 /* schema.c */
 extern Oid	FindSchema(const char *name);
+extern Column *FindColumn(FactTable *table, const char *name);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
+
+/* reference.c */
+extern List *RelateTables(List *tables);
+extern void RelateOthers(List *others, List *tables);
 
 /* lock.c */
 extern void CheckRights(Merge *merge);
@@ -214,10 +219,11 @@ extern void AppendRowEquality(StringInfo sql, List *columns, List *operators,
 extern List *WholeRow(FactTable *table);
 
 /* keymap.c */
+extern void ForgetDroppedTables(void);
 extern void OpenKeyMap(Merge *merge, FactTable *table);
 extern void SettleKeyMap(Merge *merge, FactTable *table);
 
-/* sameness.c */
+/* match.c */
 extern void MatchFacts(Merge *merge);
 
 /* conflict.c */

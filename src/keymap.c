@@ -145,6 +145,40 @@ DropOutdatedKeyMap(Merge *merge, FactTable *table)
 					  &args);
 }
 
+/* Drops a key map whose fact table is gone */
+static void
+DropOrphan(Datum *values, bool *nulls, void *arg)
+{
+	SqlUtility(psprintf("DROP TABLE IF EXISTS %s", TextDatumGetCString(values[0])));
+}
+
+/*
+ * Forget what is kept about fact tables that have been dropped.
+ */
+void
+ForgetDroppedTables(void)
+{
+	static const char *const registers[] = {
+		"key_map", "handler", "ignored_trigger"
+	};
+	RoleSwitch	caller;
+
+	BecomeExtensionOwner(&caller);
+	SqlForEachRow(InvalidSnapshot,
+				  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+				  " FROM factmerge.key_map AS k"
+				  " JOIN pg_catalog.pg_class AS c ON c.oid = k.map"
+				  " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+				  " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid = k.fact_table)",
+				  NULL, DropOrphan, NULL);
+	for (size_t i = 0; i < lengthof(registers); i++)
+		SqlExecute(InvalidSnapshot,
+				   psprintf("DELETE FROM factmerge.%s AS r WHERE NOT EXISTS"
+							" (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid = r.fact_table)",
+							registers[i]), NULL);
+	BecomeCallerAgain(&caller);
+}
+
 /*
  * Find or create the key map of a table, and see whether any merge has tagged
  * the table's facts before.

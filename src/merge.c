@@ -5,10 +5,10 @@
  *
  * A merge describes the two schemas, locks their tables, and then
  *
- *	matches		every fact of the source with the destination's (sameness.c,
+ *	matches		every fact of the source with the destination's (match.c,
  *				conflict.c), which also assigns the keys of the others,
  *	marks		the destination's facts that are in both (provenance.c),
- *	dumps		the others into the destination (dump.c),
+ *	dumps		the others into the destination (dump.c, bulk.c),
  *	finds		the events that are mixed (friends.c),
  *	replays		them (replay.c).
  *
@@ -245,6 +245,7 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	else
 	{
 		BeginHistory(merge);
+		ForgetDroppedTables();
 		RunStages(merge);
 	}
 	SumCounts(merge, &totals);

@@ -3,26 +3,14 @@
  * sameness.c
  *	  which fact of the source is which fact of the destination
  *
- * For each table in walk order, a statement joins the source's facts, their
- * references translated through the key maps of the tables before, with the
- * destination's facts on each sameness key.  That fills the key map: with the
- * counterpart where there is one, else with the address that the fact will
- * have when it is copied, surrogate keys drawn from the destination's own
- * sequence or default, in the order of the source's keys.  So all keys are
- * known before any fact is written, whatever refers to what.
- *
- * The statement has everything at hand that copying will need, so a draft is
- * left behind: a temporary table of the facts to copy, in the order of the
- * source's keys, with the columns of the key map and the values that a new fact will have in columns
- * that are small or have been translated.  The others are fetched again from
- * the source, rather than written twice; so are references within the table
- * itself, which cannot be translated before its key map is complete.
+ * The SQL that says so: the source's facts, their references translated
+ * through the key maps of the tables before, joined with the destination's on
+ * each sameness key.  match.c runs it.
  *
  * Where the sameness of a table goes through a circle of references (a tree
  * whose names are unique below their parent), a fact can be matched only after
- * what it refers to: such components are matched level by level, until a round
- * finds nothing, and what is left over then (circles in the data) has no
- * counterpart, unless an earlier merge has copied it.
+ * what it refers to.  A reference that is not mapped yet equals nothing; where
+ * nulls are equal, it must not pass for a null either.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,15 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
-
-/* What one statement does with the facts that have no address yet */
-typedef enum MatchMode
-{
-	MATCH_ALL,					/* match what has a counterpart, assign the rest */
-	MATCH_LEVEL,				/* match only */
-	MATCH_KNOWN,				/* match only, by what an earlier merge found */
-	MATCH_REST					/* assign only */
-} MatchMode;
+#include "sameness.h"
 
 /*
  * Append, where nulls are equal, that columns do not look null merely because
@@ -216,7 +196,7 @@ CounterpartCount(FactTable *table, MatchMode mode)
  * Whether several rows of the destination can equal one of the source, so that
  * the lowest has to be chosen.
  */
-static bool
+bool
 NeedsChoice(FactTable *table, MatchMode mode)
 {
 	return (mode == MATCH_ALL || mode == MATCH_LEVEL) &&
@@ -244,7 +224,7 @@ AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column
  * Whether the value of a column for a new fact is drawn only when the row is
  * written, so that it comes in order.
  */
-static bool
+bool
 IsDrawn(Column *column)
 {
 	return column->surrogate && column->reference == NULL;
@@ -267,7 +247,7 @@ AppendAssigned(StringInfo sql, Column *column)
  * Append the facts to match: s1, s2, ... their values in the source, d1, d2,
  * ... those in the destination, and whether they are matched.
  */
-static void
+void
 AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
 	ListCell   *lc;
@@ -342,7 +322,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
  * Append the conditions of a component: leave out what has an address, and
  * while matching what has no counterpart (yet).
  */
-static void
+void
 AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
 	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = " INT64_FORMAT " AND ",
@@ -357,188 +337,10 @@ AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode 
 }
 
 /*
- * Append the value that a column of the key map gets, given the matches x; the
- * keys of new facts are drawn here, after the sort.
- */
-static void
-AppendDestination(StringInfo sql, Column *column, MatchMode mode)
-{
-	if (IsDrawn(column) && mode == MATCH_REST)
-		appendStringInfo(sql, "(%s)::%s", column->new_value,
-						 TypeText(column->type, -1));
-	else
-		appendStringInfo(sql, "x.d%d", column->map_number);
-}
-
-/*
- * Append the order of the source's keys, and where one of several counterparts
- * has to be chosen, of the destination's.
- */
-static void
-AppendKeyOrder(StringInfo sql, FactTable *table, bool choose)
-{
-	bool		first = true;
-	ListCell   *lc;
-
-	appendStringInfoString(sql, " ORDER BY ");
-	foreach(lc, table->address)
-	{
-		AppendSeparator(sql, ", ", &first);
-		appendStringInfo(sql, "s%d", ((Column *) lfirst(lc))->map_number);
-	}
-	if (choose)
-		foreach(lc, table->address)
-			appendStringInfo(sql, ", d%d", ((Column *) lfirst(lc))->map_number);
-}
-
-/*
- * Append matches, a query or a table, as rows of the key map.
- */
-static void
-AppendPairs(StringInfo sql, FactTable *table, MatchMode mode, const char *matches)
-{
-	ListCell   *lc;
-
-	appendStringInfoString(sql, "SELECT ");
-	foreach(lc, table->map_columns)
-		appendStringInfo(sql, "x.s%d AS source_%d, ", foreach_current_index(lc) + 1,
-						 foreach_current_index(lc) + 1);
-	foreach(lc, table->map_columns)
-	{
-		AppendDestination(sql, lfirst(lc), mode);
-		appendStringInfo(sql, " AS destination_%d, ", foreach_current_index(lc) + 1);
-	}
-	appendStringInfoString(sql, "x.in_both");
-	foreach(lc, table->columns)
-	{
-		Column	   *column = lfirst(lc);
-
-		if (column->drafted)
-			appendStringInfo(sql, ", x.value_%d", column->number);
-	}
-	appendStringInfo(sql, " FROM %s AS x", matches);
-}
-
-/*
- * Enter pairs, a query or a table, into the key map; returns how many.
- */
-static int64
-EnterPairs(Merge *merge, FactTable *table, const char *pairs)
-{
-	StringInfoData columns;
-	SqlArgs		args = {0};
-	int			count = list_length(table->map_columns);
-
-	initStringInfo(&columns);
-	for (int i = 1; i <= count; i++)
-		appendStringInfo(&columns, "source_%d, destination_%d, ", i, i);
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	return SqlExecute(merge->snapshot,
-					  psprintf("INSERT INTO %s (%sin_both, merge_id) SELECT %sin_both, $1 FROM %s AS p",
-							   table->map, columns.data, columns.data, pairs), &args);
-}
-
-/*
- * Choose the columns that the draft holds beside those of the key map.
- */
-static void
-ChooseDrafted(FactTable *table)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->columns)
-	{
-		Column	   *column = lfirst(lc);
-
-		column->drafted = column->map_number == 0 && !column->generated &&
-			!column->surrogate &&
-			(column->reference ? column->reference->target->settled :
-			 get_typstorage(column->type) == TYPSTORAGE_PLAIN);
-	}
-}
-
-/*
- * Match one round of a component, or assign the rest; returns how many facts
- * got an address.
- */
-static int64
-MatchSome(Merge *merge, FactTable *table, MatchMode mode)
-{
-	StringInfoData matches;
-	StringInfoData pairs;
-
-	initStringInfo(&matches);
-	appendStringInfoChar(&matches, '(');
-	AppendMatches(&matches, merge, table, mode);
-	AppendLevelConditions(&matches, merge, table, mode);
-	AppendKeyOrder(&matches, table, NeedsChoice(table, mode));
-	appendStringInfoChar(&matches, ')');
-
-	initStringInfo(&pairs);
-	appendStringInfoChar(&pairs, '(');
-	AppendPairs(&pairs, table, mode, matches.data);
-	appendStringInfoChar(&pairs, ')');
-	return EnterPairs(merge, table, pairs.data);
-}
-
-/*
- * Match all facts of a table at once, and leave the draft of the others
- * behind; returns how many facts there are.
- *
- * Keys are drawn in a statement of their own: the matching itself can then be
- * done by parallel workers, and only what is new needs to be put in order.
- */
-static int64
-MatchAll(Merge *merge, FactTable *table)
-{
-	char	   *matched = psprintf("pg_temp.factmerge_matched_%d", table->position);
-	StringInfoData sql;
-	StringInfoData order;
-	int64		in_both;
-
-	ChooseDrafted(table);
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", matched);
-	AppendMatches(&sql, merge, table, MATCH_ALL);
-	if (NeedsChoice(table, MATCH_ALL))
-		AppendKeyOrder(&sql, table, true);
-	SqlExecute(merge->snapshot, sql.data, NULL);
-
-	initStringInfo(&order);
-	AppendKeyOrder(&order, table, false);
-	table->draft = psprintf("pg_temp.factmerge_draft_%d", table->position);
-	resetStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", table->draft);
-	AppendPairs(&sql, table, MATCH_REST,
-				psprintf("(SELECT * FROM %s AS a WHERE NOT a.in_both%s)",
-						 matched, order.data));
-	SqlExecute(merge->snapshot, sql.data, NULL);
-
-	resetStringInfo(&sql);
-	appendStringInfoChar(&sql, '(');
-	AppendPairs(&sql, table, MATCH_LEVEL,
-				psprintf("(SELECT * FROM %s AS a WHERE a.in_both)", matched));
-	appendStringInfoChar(&sql, ')');
-	in_both = EnterPairs(merge, table, sql.data);
-	SqlUtility(psprintf("DROP TABLE %s", matched));
-	return in_both + EnterPairs(merge, table, table->draft);
-}
-
-/*
- * Give an address to facts that have none yet; returns to how many.
- */
-static int64
-Match(Merge *merge, FactTable *table, MatchMode mode)
-{
-	return mode == MATCH_ALL ? MatchAll(merge, table) :
-		MatchSome(merge, table, mode);
-}
-
-/*
  * Refuse facts that are the same as one fact of the destination by one key,
  * and as another by another.
  */
-static void
+void
 RefuseAmbiguity(Merge *merge, FactTable *table)
 {
 	StringInfoData sql;
@@ -585,7 +387,7 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
  * Refuse two facts of the source that are the same as one fact of the
  * destination, each by another key.
  */
-static void
+void
 RefuseFusion(Merge *merge, FactTable *table)
 {
 	StringInfoData same;
@@ -627,7 +429,7 @@ RefuseFusion(Merge *merge, FactTable *table)
 /*
  * Refuse a table whose facts have nothing to be told apart by.
  */
-static void
+void
 RefuseIndistinct(FactTable *table)
 {
 	if (table->sameness == NIL && WholeRow(table) == NIL)
@@ -636,323 +438,4 @@ RefuseIndistinct(FactTable *table)
 				 errmsg("cannot tell the facts of table \"%s\" apart", table->name),
 				 errdetail("All that they hold is a generated key."),
 				 errhint("Add a column, or a unique key, that identifies a fact.")));
-}
-
-/*
- * Whether the keys of a column are the very numbers of a sequence.
- */
-static bool
-IsNumbered(Column *column)
-{
-	Oid			type = getBaseType(column->type);
-
-	return IsDrawn(column) && OidIsValid(column->sequence) &&
-		(type == INT2OID || type == INT4OID || type == INT8OID);
-}
-
-/*
- * How far the sequence of a surrogate key has got.
- */
-static int64
-SequencePosition(Column *column)
-{
-	SqlArgs		args = {0};
-
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
-	return SqlFetchInt64(InvalidSnapshot,
-						 "SELECT COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement)"
-						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
-}
-
-/*
- * Refuse keys that a sequence has drawn although the destination holds them
- * already, as happens when rows were loaded together with their keys.
- */
-static void
-RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 before)
-{
-	SqlArgs		args = {0};
-	const char *name = quote_identifier(column->name);
-	char	  **row;
-
-	SqlAddArg(&args, INT8OID, Int64GetDatum(before));
-	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column)));
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT d.%s FROM %s AS d WHERE d.%s <> $1 AND d.%s"
-							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) ORDER BY 1 LIMIT 1",
-							   name, QualifiedRelation(table->destination),
-							   name, name), &args);
-	if (row != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("sequence %s is behind the keys of table \"%s\"",
-						QualifiedRelation(column->sequence), table->name),
-				 errdetail("It has drawn %s = %s, which the destination holds already.",
-						   column->name, row[0]),
-				 errhint("Advance it with setval() to the largest key of the table.")));
-}
-
-/*
- * Give an address to every fact that has none yet, under new keys where the
- * keys are surrogate; before[i] is where the sequence of map column i stood.
- */
-static int64
-MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
-{
-	int			count = list_length(table->map_columns);
-	int64	   *before = palloc0(sizeof(int64) * count);
-	int64		facts;
-
-	for (int i = 0; i < count; i++)
-	{
-		Column	   *column = list_nth(table->map_columns, i);
-
-		if (IsNumbered(column))
-			before[i] = SequencePosition(column);
-	}
-	facts = Match(merge, table, mode);
-	for (int i = 0; i < count; i++)
-	{
-		Column	   *column = list_nth(table->map_columns, i);
-
-		if (IsNumbered(column))
-			RefuseSequenceBehind(merge, table, column, before[i]);
-	}
-	return facts;
-}
-
-/*
- * Whether matching the facts of a table has to wait for others of its
- * component.
- */
-static bool
-GoesThroughCircle(FactTable *table)
-{
-	ListCell   *lc;
-	ListCell   *key;
-
-	foreach(lc, table->references)
-	{
-		Reference  *reference = lfirst(lc);
-		ListCell   *c;
-
-		if (!reference->remapped || reference->target->component != table->component)
-			continue;
-		if (table->sameness == NIL)
-			return true;
-		foreach(c, reference->columns)
-			foreach(key, table->sameness)
-			if (list_member_ptr(((UniqueKey *) lfirst(key))->columns, lfirst(c)))
-				return true;
-	}
-	return false;
-}
-
-/*
- * Refuse a table whose new keys would have to be known before they are
- * assigned: primary keys that refer to each other in a circle.
- */
-static void
-RefuseCircularKeys(FactTable *table, List *assigned)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->map_columns)
-	{
-		Column	   *column = lfirst(lc);
-
-		if (column->reference == NULL ||
-			column->reference->target->component != table->component ||
-			list_member_ptr(assigned, column->reference->target))
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot assign keys to table \"%s\"", table->name),
-				 errdetail("Its key column \"%s\" refers to table \"%s\", whose key in turn depends on it.",
-						   column->name, column->reference->target->name),
-				 errhint("Give one of the two tables a key of its own.")));
-	}
-}
-
-/*
- * Whether the new keys of a table can be assigned once those of some others
- * of its component are.
- */
-static bool
-CanBeAssigned(FactTable *table, List *assigned)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->map_columns)
-	{
-		Reference  *reference = ((Column *) lfirst(lc))->reference;
-
-		if (reference && reference->target->component == table->component &&
-			!list_member_ptr(assigned, reference->target))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Assign addresses to what is left of a component, each table after those
- * that its own key is made of.
- */
-static void
-AssignRest(Merge *merge, List *component)
-{
-	List	   *assigned = NIL;
-
-	while (list_length(assigned) < list_length(component))
-	{
-		FactTable  *next = NULL;
-		ListCell   *lc;
-		instr_time	start;
-
-		foreach(lc, component)
-			if (!list_member_ptr(assigned, lfirst(lc)) &&
-				CanBeAssigned(lfirst(lc), assigned))
-		{
-			next = lfirst(lc);
-			break;
-		}
-		if (next == NULL)
-			foreach(lc, component)
-				if (!list_member_ptr(assigned, lfirst(lc)))
-				RefuseCircularKeys(lfirst(lc), assigned);
-		StartClock(&start);
-		next->counts.source_facts += MatchChecked(merge, next, MATCH_REST);
-		assigned = lappend(assigned, next);
-		StopClock(next, STAGE_MATCH, &start);
-	}
-}
-
-/*
- * Match one round of a component; returns how many facts were matched.
- */
-static int64
-MatchRound(Merge *merge, List *component, MatchMode mode)
-{
-	int64		found = 0;
-	ListCell   *lc;
-
-	foreach(lc, component)
-	{
-		FactTable  *table = lfirst(lc);
-		instr_time	start;
-		int64		facts;
-
-		StartClock(&start);
-		ReportActivity(merge, table, "matching");
-		facts = Match(merge, table, mode);
-		table->counts.source_facts += facts;
-		found += facts;
-		StopClock(table, STAGE_MATCH, &start);
-	}
-	return found;
-}
-
-/*
- * Match tables that refer to each other in a circle, level by level; what
- * earlier merges know of comes in where that gets no further.
- */
-static void
-MatchComponent(Merge *merge, List *component)
-{
-	do
-	{
-		while (MatchRound(merge, component, MATCH_LEVEL) > 0)
-			CHECK_FOR_INTERRUPTS();
-	} while (MatchRound(merge, component, MATCH_KNOWN) > 0);
-	AssignRest(merge, component);
-}
-
-/*
- * Count what has been found, and make the key map ready for use.
- */
-static void
-FinishMatching(Merge *merge, FactTable *table)
-{
-	SqlArgs		args = {0};
-
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	SettleKeyMap(merge, table);
-	table->settled = true;
-	table->counts.copied =
-		SqlFetchInt64(merge->snapshot,
-					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both",
-							   table->map), &args);
-	table->counts.in_both = table->counts.source_facts - table->counts.copied;
-	table->destination_facts =
-		SqlFetchInt64(merge->snapshot,
-					  psprintf("SELECT pg_catalog.count(*) FROM %s",
-							   QualifiedRelation(table->destination)), NULL);
-}
-
-/*
- * The tables of the component that starts with this one.
- */
-static List *
-ComponentOf(Merge *merge, FactTable *table)
-{
-	List	   *component = NIL;
-	ListCell   *lc;
-
-	foreach(lc, merge->tables)
-		if (((FactTable *) lfirst(lc))->component == table->component)
-		component = lappend(component, lfirst(lc));
-	return component;
-}
-
-/*
- * Match all tables of a component (of which most have just one).
- */
-static void
-MatchTogether(Merge *merge, List *component)
-{
-	bool		circular = list_length(component) > 1;
-	ListCell   *lc;
-	instr_time	start;
-
-	foreach(lc, component)
-	{
-		FactTable  *table = lfirst(lc);
-
-		circular |= GoesThroughCircle(table);
-		RefuseIndistinct(table);
-		OpenKeyMap(merge, table);
-	}
-	if (circular)
-		MatchComponent(merge, component);
-	foreach(lc, component)
-	{
-		FactTable  *table = lfirst(lc);
-
-		StartClock(&start);
-		ReportActivity(merge, table, "matching");
-		RefuseAmbiguity(merge, table);
-		if (!circular)
-			table->counts.source_facts = MatchChecked(merge, table, MATCH_ALL);
-		RefuseFusion(merge, table);
-		FinishMatching(merge, table);
-		StopClock(table, STAGE_MATCH, &start);
-	}
-}
-
-/*
- * Fill the key maps of all tables.
- */
-void
-MatchFacts(Merge *merge)
-{
-	ListCell   *lc;
-
-	foreach(lc, merge->tables)
-	{
-		List	   *component = ComponentOf(merge, lfirst(lc));
-
-		CHECK_FOR_INTERRUPTS();
-		if (linitial(component) == lfirst(lc))
-			MatchTogether(merge, component);
-	}
 }

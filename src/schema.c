@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * schema.c
- *	  what a schema holds: fact tables, columns, keys, references, walk order
+ *	  what a schema holds: fact tables, their columns and keys
  *
  * Everything is read from the system catalogs.  The tables of the destination
  * decide: a fact table is one of theirs that the source has under the same
  * name, its columns are those that both have, and its keys are the unique
- * indexes of the destination.  Foreign keys are taken from either side.  What
- * does not fit is refused here, before anything is written.
+ * indexes of the destination.  What does not fit is refused here, before
+ * anything is written.
  *
  * Out of this follows
  *
@@ -16,12 +16,9 @@
  * - the address of a fact: a key that both sides enforce, else tableoid and
  *	 ctid;
  * - its sameness: every key without a surrogate column, else a primary key
- *	 that is a random uuid, else the whole row (no key);
- * - which columns are remapped, that is, may have another value in the
- *	 destination although the fact is the same: surrogate keys, columns that
- *	 not every sameness key holds, and what refers to a remapped column;
- * - the walk order: referenced tables first.  Tables that refer to each other
- *	 in a circle make a component, and stand next to each other.
+ *	 that is a random uuid, else the whole row (no key).
+ *
+ * How tables refer to each other is found in reference.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -382,7 +379,10 @@ FindAttribute(Relation relation, const char *name)
 	return NULL;
 }
 
-static Column *
+/*
+ * The column of that name, or NULL if not both sides have it.
+ */
+Column *
 FindColumn(FactTable *table, const char *name)
 {
 	ListCell   *lc;
@@ -696,444 +696,6 @@ DescribeTable(Oid source, Oid destination)
 }
 
 /*
- * The fact table that a relation of the source or of the destination is, or
- * NULL.
- */
-static FactTable *
-FindTable(List *tables, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		if (table->source == relation || table->destination == relation)
-			return table;
-	}
-	return NULL;
-}
-
-/*
- * Translate attribute numbers into columns; NIL if one of them is not common
- * to both sides.
- */
-static List *
-ColumnsOfAttributes(FactTable *table, Oid relation, AttrNumber *numbers, int count)
-{
-	List	   *columns = NIL;
-
-	for (int i = 0; i < count; i++)
-	{
-		Column	   *column = FindColumn(table,
-										get_attname(relation, numbers[i], false));
-
-		if (column == NULL)
-			return NIL;
-		columns = lappend(columns, column);
-	}
-	return columns;
-}
-
-/*
- * Whether the foreign keys of two sides say the same.
- */
-static bool
-SameReference(Reference *a, Reference *b)
-{
-	ListCell   *x;
-	ListCell   *y;
-
-	if (a->target_relation != b->target_relation ||
-		list_length(a->columns) != list_length(b->columns))
-		return false;
-	forboth(x, a->columns, y, b->columns)
-		if (lfirst(x) != lfirst(y))
-		return false;
-	forboth(x, a->target_names, y, b->target_names)
-		if (strcmp(lfirst(x), lfirst(y)) != 0)
-		return false;
-	return true;
-}
-
-/*
- * Make a reference of a foreign key of one side; NULL if one of its columns is
- * not common to both.
- */
-static Reference *
-MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key)
-{
-	Reference  *reference = palloc0(sizeof(Reference));
-
-	reference->name = get_constraint_name(key->conoid);
-	reference->table = table;
-	reference->target = FindTable(tables, key->confrelid);
-	reference->target_relation = reference->target ?
-		reference->target->destination : key->confrelid;
-	reference->columns = ColumnsOfAttributes(table, key->conrelid, key->conkey,
-											 key->nkeys);
-	if (reference->columns == NIL)
-		return NULL;
-	if (reference->target)
-	{
-		reference->target_columns = ColumnsOfAttributes(reference->target,
-														key->confrelid,
-														key->confkey, key->nkeys);
-		if (reference->target_columns == NIL)
-			return NULL;
-	}
-	for (int i = 0; i < key->nkeys; i++)
-	{
-		Oid			operator = key->conpfeqop[i];
-
-		/* The types may be others in the destination */
-		if (reference->target && key->confrelid != reference->target->destination)
-			operator = EqualityOperator(((Column *)
-										 list_nth(reference->target_columns, i))->type);
-		reference->operators = lappend_oid(reference->operators, operator);
-		reference->target_names = lappend(reference->target_names,
-										  get_attname(key->confrelid,
-													  key->confkey[i], false));
-	}
-	return reference;
-}
-
-/*
- * Add a foreign key of one side to the references of its table, or to the
- * reference that the other side's twin became.
- */
-static void
-AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool source)
-{
-	Reference  *reference = MakeReference(tables, table, key);
-	HeapTuple	tuple;
-	bool		holds;
-	bool		inherited;
-	ListCell   *lc;
-
-	if (reference == NULL)
-		return;
-	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
-	holds = HoldsForEveryRow((Form_pg_constraint) GETSTRUCT(tuple));
-	inherited = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
-	ReleaseSysCache(tuple);
-
-	/* One to a partitioned table has a clone for each partition */
-	if (inherited)
-		return;
-
-	foreach(lc, table->references)
-	{
-		Reference  *twin = lfirst(lc);
-
-		if (SameReference(twin, reference))
-		{
-			/* The destination comes first */
-			if (source)
-			{
-				twin->in_source = true;
-				twin->proven = holds;
-				twin->closed &= holds;
-			}
-			return;
-		}
-	}
-	reference->in_source = source;
-	reference->in_destination = !source;
-	reference->proven = source && holds;
-	reference->closed = !source && holds;
-	table->references = lappend(table->references, reference);
-}
-
-static int
-CompareReferences(const ListCell *a, const ListCell *b)
-{
-	Reference  *x = lfirst(a);
-	Reference  *y = lfirst(b);
-
-	if (list_length(x->columns) != list_length(y->columns))
-		return list_length(x->columns) - list_length(y->columns);
-	return strcmp(x->name, y->name);
-}
-
-static void
-AddReferencesOfRelation(List *tables, FactTable *table, Oid relation, bool source)
-{
-	Relation	rel = table_open(relation, AccessShareLock);
-	List	   *keys = copyObject(RelationGetFKeyList(rel));
-	ListCell   *lc;
-
-	foreach(lc, keys)
-		AddReference(tables, table, lfirst(lc), source);
-	table_close(rel, AccessShareLock);
-}
-
-/*
- * Describe who refers to whom.
- */
-static void
-DescribeReferences(List *tables)
-{
-	ListCell   *lc;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-		ListCell   *r;
-
-		AddReferencesOfRelation(tables, table, table->destination, false);
-		if (OidIsValid(table->source))
-			AddReferencesOfRelation(tables, table, table->source, true);
-		list_sort(table->references, CompareReferences);
-		foreach(r, table->references)
-		{
-			Reference  *reference = lfirst(r);
-
-			reference->number = foreach_current_index(r) + 1;
-			reference->closed &= reference->in_source && reference->in_destination;
-			if (reference->target)
-				reference->target->referrers = lappend(reference->target->referrers,
-													   reference);
-		}
-	}
-}
-
-/*
- * Number the components: tables that can reach each other by references share
- * one.  Reachability is closed by Warshall's algorithm on sets.
- */
-static void
-FindComponents(List *tables)
-{
-	int			count = list_length(tables);
-	Bitmapset **reach = palloc0(sizeof(Bitmapset *) * count);
-
-	for (int i = 0; i < count; i++)
-	{
-		FactTable  *table = list_nth(tables, i);
-		ListCell   *lc;
-
-		table->component = i;
-		foreach(lc, table->references)
-		{
-			FactTable  *target = ((Reference *) lfirst(lc))->target;
-
-			if (target)
-				for (int j = 0; j < count; j++)
-					if (list_nth(tables, j) == target)
-						reach[i] = bms_add_member(reach[i], j);
-		}
-	}
-	for (int k = 0; k < count; k++)
-		for (int i = 0; i < count; i++)
-			if (bms_is_member(k, reach[i]))
-				reach[i] = bms_add_members(reach[i], reach[k]);
-	for (int i = 0; i < count; i++)
-		for (int j = 0; j < i; j++)
-			if (bms_is_member(j, reach[i]) && bms_is_member(i, reach[j]))
-			{
-				((FactTable *) list_nth(tables, i))->component =
-					((FactTable *) list_nth(tables, j))->component;
-				break;
-			}
-}
-
-/*
- * Whether all that the tables of a component refer to outside of it stands
- * already.
- */
-static bool
-CanFollow(List *tables, int component, List *placed)
-{
-	ListCell   *lc;
-	ListCell   *r;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		if (table->component != component)
-			continue;
-		foreach(r, table->references)
-		{
-			FactTable  *target = ((Reference *) lfirst(r))->target;
-
-			if (target && target->component != component &&
-				!list_member_ptr(placed, target))
-				return false;
-		}
-	}
-	return true;
-}
-
-/*
- * Whether a table of this component has been placed and another has not.
- */
-static bool
-ComponentIsOpen(List *tables, List *placed, int component)
-{
-	ListCell   *lc;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		if (table->component == component && list_member_ptr(placed, table))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Put referenced tables first, and keep components together.  Within these
- * bounds the order is that of the names.
- */
-static List *
-WalkOrder(List *tables)
-{
-	List	   *placed = NIL;
-
-	FindComponents(tables);
-	while (list_length(placed) < list_length(tables))
-	{
-		FactTable  *next = NULL;
-		ListCell   *lc;
-
-		foreach(lc, tables)
-		{
-			FactTable  *table = lfirst(lc);
-
-			if (list_member_ptr(placed, table) ||
-				!CanFollow(tables, table->component, placed))
-				continue;
-			if (next == NULL || ComponentIsOpen(tables, placed, table->component))
-				next = table;
-			if (ComponentIsOpen(tables, placed, table->component))
-				break;
-		}
-		placed = lappend(placed, next);
-		next->position = list_length(placed);
-	}
-	return placed;
-}
-
-/*
- * Whether every sameness key holds a column, so that facts that are the same
- * have the same value there.
- */
-static bool
-IsInEverySameness(FactTable *table, Column *column)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->sameness)
-		if (!list_member_ptr(((UniqueKey *) lfirst(lc))->columns, column))
-			return false;
-	return true;
-}
-
-/*
- * Let one reference pass on that what it refers to is remapped; returns
- * whether that was news.
- */
-static bool
-SpreadRemapping(Reference *reference)
-{
-	bool		news = false;
-	ListCell   *lc;
-	int			i = 0;
-
-	if (reference->target == NULL)
-		return false;
-	foreach(lc, reference->columns)
-	{
-		Column	   *column = lfirst(lc);
-		Column	   *target = list_nth(reference->target_columns, i);
-
-		if (target->remapped && column->reference == NULL)
-		{
-			column->reference = reference;
-			column->reference_column = i;
-			column->remapped = true;
-			reference->remapped = true;
-			news = true;
-		}
-		i++;
-	}
-	return news;
-}
-
-/*
- * Find the columns whose values change between source and destination.
- */
-static void
-FindRemappedColumns(List *tables)
-{
-	bool		news = true;
-	ListCell   *lc;
-	ListCell   *c;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		foreach(c, table->columns)
-		{
-			Column	   *column = lfirst(c);
-
-			column->remapped = column->surrogate ||
-				!IsInEverySameness(table, column);
-		}
-	}
-	while (news)
-	{
-		news = false;
-		foreach(lc, tables)
-			foreach(c, ((FactTable *) lfirst(lc))->references)
-			news |= SpreadRemapping(lfirst(c));
-	}
-}
-
-static void
-AddMapColumn(FactTable *table, Column *column)
-{
-	if (column->map_number > 0)
-		return;
-	table->map_columns = lappend(table->map_columns, column);
-	column->map_number = list_length(table->map_columns);
-}
-
-/*
- * Choose what the key map of each table holds: its address, and what remapped
- * references lead to.
- */
-static void
-ChooseMapColumns(List *tables)
-{
-	ListCell   *lc;
-	ListCell   *r;
-	ListCell   *c;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		foreach(c, table->address)
-			AddMapColumn(table, lfirst(c));
-		foreach(r, table->referrers)
-		{
-			Reference  *reference = lfirst(r);
-
-			if (reference->remapped)
-				foreach(c, reference->target_columns)
-					AddMapColumn(table, lfirst(c));
-		}
-	}
-}
-
-/*
  * Refuse tables that only the source has: their facts would be lost.
  */
 static void
@@ -1160,19 +722,6 @@ RefuseSourceOnlyTables(List *sources, Oid destination)
 }
 
 /*
- * Derive all that follows from what the tables are by themselves.
- */
-static List *
-FinishDescription(List *tables)
-{
-	DescribeReferences(tables);
-	tables = WalkOrder(tables);
-	FindRemappedColumns(tables);
-	ChooseMapColumns(tables);
-	return tables;
-}
-
-/*
  * Describe the tables that only the destination has.  They take no part in the
  * merge, but their rows are facts that handlers may look at.
  */
@@ -1180,22 +729,12 @@ static List *
 DescribeOthers(List *relations, List *tables)
 {
 	List	   *others = NIL;
-	List	   *all;
 	ListCell   *lc;
-	ListCell   *r;
 
 	foreach(lc, relations)
 		if (!TakesPartInInheritance(lfirst_oid(lc)))
 		others = lappend(others, DescribeTable(InvalidOid, lfirst_oid(lc)));
-	all = list_concat_copy(tables, others);
-	foreach(lc, others)
-	{
-		FactTable  *other = lfirst(lc);
-
-		AddReferencesOfRelation(all, other, other->destination, false);
-		foreach(r, other->references)
-			((Reference *) lfirst(r))->closed = false;
-	}
+	RelateOthers(others, tables);
 	return others;
 }
 
@@ -1238,7 +777,7 @@ DescribeSchemas(Oid source, Oid destination, List **others)
 		RefuseInheritance(twin);
 		tables = lappend(tables, DescribeTable(twin, lfirst_oid(lc)));
 	}
-	tables = FinishDescription(tables);
+	tables = RelateTables(tables);
 	*others = DescribeOthers(destination_only, tables);
 	return tables;
 }
@@ -1257,7 +796,7 @@ DescribeSchema(Oid schema)
 		RefuseInheritance(lfirst_oid(lc));
 		tables = lappend(tables, DescribeTable(InvalidOid, lfirst_oid(lc)));
 	}
-	return FinishDescription(tables);
+	return RelateTables(tables);
 }
 
 /*

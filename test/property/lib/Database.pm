@@ -28,10 +28,20 @@ sub connect {
 # them with each change of a table: a new one from time to time keeps things quick
 sub reconnect {
     my ($self) = @_;
-    $self->{dbh}->disconnect if $self->{dbh};
+    eval { $self->{dbh}->disconnect } if $self->{dbh};
     $self->{dbh} = DBI->connect('dbi:Pg:', '', '',
         { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_server_prepare => 0, pg_enable_utf8 => 1 });
     $self->do('SET client_min_messages = warning; SET datestyle = ISO; SET synchronous_commit = off; SET jit = off');
+}
+
+# After the server crashed, which takes it a while to get over
+sub come_back {
+    my ($self) = @_;
+    for (1 .. 60) {
+        return if eval { $self->reconnect; 1 };
+        sleep 1;
+    }
+    die $@;
 }
 
 sub do {
@@ -61,7 +71,7 @@ sub in_vain {
     $self->{dbh}->begin_work;
     my $done = eval { $block->(); 1 };
     my $error = $@;
-    $self->{dbh}->rollback;
+    eval { $self->{dbh}->rollback };
     die $error unless $done;
 }
 
@@ -71,7 +81,7 @@ sub in_transaction {
     my $done = eval { $block->(); $self->{dbh}->commit; 1 };
     my $error = $@;
     return if $done;
-    $self->{dbh}->rollback;
+    eval { $self->{dbh}->rollback };
     die $error;
 }
 

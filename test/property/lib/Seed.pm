@@ -95,6 +95,7 @@ sub guarded {
 
     $database->drop_schemas(@schemas);
     eval { $block->(); 1 } or $self->law('no error', $@);
+    $database->come_back unless $database->{dbh}->ping;
     $database->drop_schemas(@schemas) unless $self->{keep};
 }
 

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * sameness.h
+ *	  the SQL that matches facts: see sameness.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_SAMENESS_H
+#define FACTMERGE_SAMENESS_H
+
+#include "factmerge.h"
+
+/* What one statement does with the facts that have no address yet */
+typedef enum MatchMode
+{
+	MATCH_ALL,					/* match what has a counterpart, assign the rest */
+	MATCH_LEVEL,				/* match only */
+	MATCH_KNOWN,				/* match only, by what an earlier merge found */
+	MATCH_REST					/* assign only */
+} MatchMode;
+
+extern bool IsDrawn(Column *column);
+extern bool NeedsChoice(FactTable *table, MatchMode mode);
+extern void AppendMatches(StringInfo sql, Merge *merge, FactTable *table,
+						  MatchMode mode);
+extern void AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table,
+								  MatchMode mode);
+extern void RefuseAmbiguity(Merge *merge, FactTable *table);
+extern void RefuseFusion(Merge *merge, FactTable *table);
+extern void RefuseIndistinct(FactTable *table);
+
+#endif							/* FACTMERGE_SAMENESS_H */
