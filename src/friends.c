@@ -80,6 +80,17 @@ SideText(Merge *merge, Stop *stop, const char *alias, Side side)
 	return sql.data;
 }
 
+/*
+ * The condition on facts v of a stop that paths lead over.  To a fact that the
+ * destination alone has they need not go on: it is what they look for, unless
+ * an event may be mixed only for a source-only friend beyond it.
+ */
+static char *
+Visited(Merge *merge, Stop *stop)
+{
+	return stop->everywhere ? "true" : SideText(merge, stop, "v", SIDE_IN_SOURCE);
+}
+
 /* "alias.name, alias.name, ..." */
 static char *
 NameList(List *names, const char *alias)
@@ -195,8 +206,8 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 						   psprintf("%s AS f", OneSidedFacts(merge, passage->from,
 															 ColumnNames(reference->columns))),
 						   RefersTo(reference, "f", "v"),
-						   SideText(merge, stop, "v",
-									reference->closed ? SIDE_BOTH : SIDE_IN_SOURCE));
+						   reference->closed ? SideText(merge, stop, "v", SIDE_BOTH) :
+						   Visited(merge, stop));
 	}
 	foreach(lc, stop->leaving)
 	{
@@ -209,7 +220,7 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 						   psprintf("%s AS f", OneSidedFacts(merge, passage->to,
 															 reference->target_names)),
 						   RefersTo(reference, "v", "f"),
-						   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+						   Visited(merge, stop));
 	}
 }
 
@@ -230,7 +241,7 @@ AppendFurtherOn(StringInfo sql, Merge *merge, Stop *stop)
 			AppendContribution(sql, stop, found,
 							   psprintf("%s AS n", passage->from->neighbourhood),
 							   RefersTo(passage->reference, "n", "v"),
-							   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+							   Visited(merge, stop));
 	}
 	foreach(lc, stop->leaving)
 	{
@@ -240,7 +251,7 @@ AppendFurtherOn(StringInfo sql, Merge *merge, Stop *stop)
 			AppendContribution(sql, stop, found,
 							   psprintf("%s AS n", passage->to->neighbourhood),
 							   RefersTo(passage->reference, "v", "n"),
-							   SideText(merge, stop, "v", SIDE_IN_SOURCE));
+							   Visited(merge, stop));
 	}
 }
 
@@ -283,6 +294,27 @@ HasHandlerFoundFromThis(FactTable *table)
 		if (((Handler *) lfirst(lc))->found_from_this)
 		return true;
 	return false;
+}
+
+/*
+ * Let paths lead over the facts of the destination, too, where events of facts
+ * in both are looked at, which need a friend on either side.
+ */
+static void
+SetEverywhere(List *stops)
+{
+	bool		everywhere = false;
+	ListCell   *lc;
+
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		everywhere |= stop->table && stop->table->events &&
+			HasHandlerFoundFromThis(stop->table);
+	}
+	foreach(lc, stops)
+		((Stop *) lfirst(lc))->everywhere = everywhere;
 }
 
 /*
@@ -426,14 +458,21 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 	if (!HasOneSidedFacts(passage->to))
 		return;
 
-	/* A source-only event's friend is missing from there if source-only */
-	if (passage->to->neighbourhood && reference->closed)
+	/*
+	 * The first round looks at facts in both only.  So what a source-only
+	 * event refers to is missing from there if it is source-only: a friend,
+	 * unless it is the fact itself.
+	 */
+	if (passage->to->neighbourhood && reference->closed && friend_hops == 2)
 	{
 		appendStringInfo(&query->from_source, " OR NOT e.factmerge_in_both AND n%d.factmerge_from_destination IS NULL",
 						 number);
 		foreach(lc, reference->columns)
 			appendStringInfo(&query->from_source, " AND e.%s IS NOT NULL",
 							 quote_identifier(((Column *) lfirst(lc))->name));
+		if (passage->to == passage->from)
+			appendStringInfo(&query->from_source, " AND NOT (%s)",
+							 RefersTo(reference, "e", "e"));
 		return;
 	}
 	appendStringInfo(&query->joins, " LEFT JOIN %s AS t%d ON ",
@@ -619,6 +658,7 @@ FindMixedEvents(Merge *merge)
 		return;
 
 	MeasureDistances(stops);
+	SetEverywhere(stops);
 	StartClock(&start);
 	foreach(lc, stops)
 	{

@@ -21,6 +21,7 @@ typedef struct Stop
 	List	   *leaving;		/* of Passage: references from it */
 	List	   *arriving;		/* of Passage: references to it */
 	int			distance;		/* steps to the nearest table with handlers */
+	bool		everywhere;		/* paths may lead over any fact here */
 	char	   *neighbourhood;	/* the table of the last round, or NULL */
 } Stop;
 
