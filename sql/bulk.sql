@@ -1,0 +1,83 @@
+-- bulk: indexes are suspended while a merge writes much, and rebuilt
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS factmerge;
+RESET client_min_messages;
+LOAD 'factmerge';
+SHOW factmerge.rebuild_indexes;
+SET factmerge.rebuild_indexes = sometimes;
+
+-- An exclusion constraint, a deferrable one, a partial index and one on an
+-- expression: what REINDEX has to see to
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+CREATE PROCEDURE make_bulk() LANGUAGE plpgsql AS $make$
+DECLARE
+    schema text;
+BEGIN
+    FOREACH schema IN ARRAY ARRAY['bulk_src', 'bulk_dst'] LOOP
+        EXECUTE format($ddl$
+            DROP SCHEMA IF EXISTS %1$I CASCADE;
+            CREATE SCHEMA %1$I;
+            CREATE TABLE %1$I.room (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE, floor integer);
+            CREATE TABLE %1$I.booking (
+                id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                room integer NOT NULL REFERENCES %1$I.room,
+                during daterange NOT NULL,
+                code text UNIQUE DEFERRABLE INITIALLY DEFERRED,
+                EXCLUDE USING gist (room WITH =, during WITH &&));
+            CREATE INDEX room_floor_idx ON %1$I.room (floor) WHERE floor > 1;
+            CREATE INDEX room_lower_idx ON %1$I.room (lower(name));
+        $ddl$, schema);
+    END LOOP;
+END $make$;
+CREATE VIEW unsound AS
+SELECT indexrelid::regclass AS index, indisready, indisvalid, indcheckxmin FROM pg_index
+WHERE indrelid::regclass::text LIKE 'bulk_dst.%' AND (NOT indisready OR NOT indisvalid OR indcheckxmin);
+\set merge 'SELECT source_facts AS facts, in_both, copied, derived FROM factmerge_merge(''bulk_src'', ''bulk_dst'')'
+
+SET client_min_messages = warning;
+CALL make_bulk();
+RESET client_min_messages;
+INSERT INTO bulk_src.room (name, floor) VALUES ('red', 1), ('blue', 2), ('green', 3);
+INSERT INTO bulk_src.booking (room, during, code) VALUES (1, '[2020-01-01,2020-01-05)', 'a'), (2, '[2020-01-01,2020-01-05)', 'b');
+INSERT INTO bulk_dst.room (name, floor) VALUES ('blue', 2), ('grey', 4);
+INSERT INTO bulk_dst.booking (room, during, code) VALUES (1, '[2020-02-01,2020-02-05)', 'c');
+
+SET factmerge.rebuild_indexes = on;
+:merge;
+SELECT * FROM unsound;
+-- Nothing of the guard stays, and the rebuilt indexes find every row
+SELECT indexrelid::regclass AS index FROM pg_index WHERE indrelid::regclass::text LIKE 'bulk_dst.%' ORDER BY indexrelid::regclass::text COLLATE "C";
+SET enable_seqscan = off;
+SELECT name, factmerge_provenance FROM bulk_dst.room WHERE lower(name) IN ('blue', 'green', 'grey', 'red') ORDER BY 1;
+SELECT count(*) FROM bulk_dst.room WHERE floor > 1;
+SELECT b.code, r.name FROM bulk_dst.booking b JOIN bulk_dst.room r ON r.id = b.room ORDER BY 1;
+RESET enable_seqscan;
+-- ... in the same transaction, too
+BEGIN;
+INSERT INTO bulk_src.room (name, floor) VALUES ('pink', 5);
+:merge;
+SELECT * FROM unsound;
+SELECT name FROM bulk_dst.room WHERE lower(name) = 'pink';
+INSERT INTO bulk_dst.room (name, floor) VALUES ('pink', 6);
+ROLLBACK;
+SELECT * FROM unsound;
+
+-- What a constraint forbids is still an error, and leaves the indexes as they were
+INSERT INTO bulk_src.booking (room, during, code) VALUES (2, '[2020-02-04,2020-02-06)', 'd');
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+:merge;
+SELECT * FROM unsound;
+DELETE FROM bulk_src.booking WHERE code = 'd';
+INSERT INTO bulk_dst.room (name, floor) VALUES ('tall', 9);
+INSERT INTO bulk_src.room (name, floor) VALUES ('Tall', 9);
+CREATE UNIQUE INDEX room_lower_key ON bulk_dst.room (lower(name));
+:merge;
+SELECT * FROM unsound;
+\set VERBOSITY default
+
+SET client_min_messages = warning;
+DROP SCHEMA bulk_src, bulk_dst CASCADE;
+DROP VIEW unsound;
+DROP PROCEDURE make_bulk();
+DROP EXTENSION btree_gist;
