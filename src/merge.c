@@ -245,7 +245,9 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	else
 	{
 		BeginHistory(merge);
-		ForgetDroppedTables();
+		/* Not worth a conflict with another merge */
+		if (!IsolationUsesXactSnapshot())
+			ForgetDroppedTables();
 		RunStages(merge);
 	}
 	SumCounts(merge, &totals);
