@@ -312,7 +312,8 @@ GoesThroughCircle(FactTable *table)
 
 		if (!reference->remapped || reference->target->component != table->component)
 			continue;
-		if (table->sameness == NIL)
+		if (table->sameness == NIL ||
+			(table->has_tags && HasUnidentified(table)))
 			return true;
 		foreach(c, reference->columns)
 			foreach(key, table->sameness)

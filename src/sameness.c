@@ -67,7 +67,7 @@ AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias)
  * Whether facts may hold a null in every sameness key, so that nothing
  * identifies them.
  */
-static bool
+bool
 HasUnidentified(FactTable *table)
 {
 	ListCell   *lc;

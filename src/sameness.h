@@ -19,6 +19,7 @@ typedef enum MatchMode
 	MATCH_REST					/* assign only */
 } MatchMode;
 
+extern bool HasUnidentified(FactTable *table);
 extern bool IsDrawn(Column *column);
 extern bool NeedsChoice(FactTable *table, MatchMode mode);
 extern void AppendMatches(StringInfo sql, Merge *merge, FactTable *table,
