@@ -190,6 +190,7 @@ typedef enum Side
 /* schema.c */
 extern Oid	FindSchema(const char *name);
 extern Column *FindColumn(FactTable *table, const char *name);
+extern List *ColumnNames(List *columns);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
 extern char *AddressText(FactTable *table, const char *alias);

@@ -108,17 +108,6 @@ NameList(List *names, const char *alias)
 	return sql.data;
 }
 
-static List *
-ColumnNames(List *columns)
-{
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	foreach(lc, columns)
-		names = lappend(names, ((Column *) lfirst(lc))->name);
-	return names;
-}
-
 /*
  * That row "from" refers to row "to" by a reference.
  */

@@ -85,7 +85,7 @@ IsIgnored(FactTable *table, const char *trigger)
 	SqlArgs		args = {0};
 
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	SqlAddArg(&args, NAMEOID, DirectFunctionCall1(namein, CStringGetDatum(trigger)));
+	SqlAddArg(&args, NAMEOID, NameDatum(trigger));
 	return SqlFetchRow(InvalidSnapshot,
 					   "SELECT 1 FROM factmerge.ignored_trigger"
 					   " WHERE fact_table = $1 AND trigger_name = $2", &args) != NULL;

@@ -26,23 +26,6 @@ PG_FUNCTION_INFO_V1(factmerge_conflicts);
 PG_FUNCTION_INFO_V1(factmerge_origin);
 
 /*
- * The names of some columns as name[].
- */
-static Datum
-ColumnNameArray(List *columns)
-{
-	Datum	   *names = palloc(sizeof(Datum) * Max(list_length(columns), 1));
-	ListCell   *lc;
-	int			count = 0;
-
-	foreach(lc, columns)
-		names[count++] = DirectFunctionCall1(namein,
-											 CStringGetDatum(((Column *) lfirst(lc))->name));
-	return PointerGetDatum(construct_array(names, count, NAMEOID, NAMEDATALEN,
-										   false, TYPALIGN_CHAR));
-}
-
-/*
  * Say in words what makes two facts of a table the same.
  */
 static char *
@@ -134,7 +117,7 @@ factmerge_tables(PG_FUNCTION_ARGS)
 		FactTable  *table = lfirst(lc);
 		Datum		values[6] = {Int32GetDatum(table->position),
 			ObjectIdGetDatum(table->destination),
-			ColumnNameArray(table->keyed ? table->address : NIL),
+			NameArray(ColumnNames(table->keyed ? table->address : NIL)),
 			CStringGetTextDatum(KeyKind(table)),
 			CStringGetTextDatum(DescribeSameness(table)),
 		DescribeHandlers(table)};

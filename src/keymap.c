@@ -27,28 +27,10 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
-
-/*
- * The names of the columns that a key map holds, as name[].
- */
-static Datum
-MapColumnNames(FactTable *table)
-{
-	Datum	   *names = palloc(sizeof(Datum) * list_length(table->map_columns));
-	ListCell   *lc;
-	int			count = 0;
-
-	foreach(lc, table->map_columns)
-		names[count++] = DirectFunctionCall1(namein,
-											 CStringGetDatum(((Column *) lfirst(lc))->name));
-	return PointerGetDatum(construct_array(names, count, NAMEOID, NAMEDATALEN,
-										   false, TYPALIGN_CHAR));
-}
 
 /*
  * The parameters that name a key map in its register: $1 fact table, $2
@@ -58,9 +40,8 @@ static void
 AddRegisterArgs(SqlArgs *args, Merge *merge, FactTable *table)
 {
 	SqlAddArg(args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	SqlAddArg(args, NAMEOID,
-			  DirectFunctionCall1(namein, CStringGetDatum(merge->source)));
-	SqlAddArg(args, NAMEARRAYOID, MapColumnNames(table));
+	SqlAddArg(args, NAMEOID, NameDatum(merge->source));
+	SqlAddArg(args, NAMEARRAYOID, NameArray(ColumnNames(table->map_columns)));
 }
 
 static void

@@ -28,6 +28,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -373,6 +374,30 @@ SqlExecuteAsOwner(const char *sql, SqlArgs *args)
 	rows = SqlExecute(InvalidSnapshot, sql, args);
 	BecomeCallerAgain(&before);
 	return rows;
+}
+
+/*
+ * A value of type name.
+ */
+Datum
+NameDatum(const char *name)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(name));
+}
+
+/*
+ * A value of type name[], of a list of C strings.
+ */
+Datum
+NameArray(List *names)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	ListCell   *lc;
+
+	foreach(lc, names)
+		values[foreach_current_index(lc)] = NameDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(values, list_length(names), NAMEOID,
+										   NAMEDATALEN, false, TYPALIGN_CHAR));
 }
 
 /*

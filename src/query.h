@@ -10,6 +10,7 @@
 
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/snapshot.h"
 
 /* The parameters $1, $2, ... of a statement */
@@ -58,6 +59,8 @@ extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
 
+extern Datum NameDatum(const char *name);
+extern Datum NameArray(List *names);
 extern char *QualifiedRelation(Oid relation);
 extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);

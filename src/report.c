@@ -156,12 +156,6 @@ TotalsRow(FunctionCallInfo fcinfo, Merge *merge, Counts *totals)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }
 
-static Datum
-NameDatum(const char *name)
-{
-	return DirectFunctionCall1(namein, CStringGetDatum(name));
-}
-
 /*
  * Enter the merge into the history; it gets its number.
  */

@@ -398,6 +398,20 @@ FindColumn(FactTable *table, const char *name)
 }
 
 /*
+ * The names of some columns.
+ */
+List *
+ColumnNames(List *columns)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		names = lappend(names, ((Column *) lfirst(lc))->name);
+	return names;
+}
+
+/*
  * Refuse columns that only the source has: their values would be lost.
  */
 static void
