@@ -11,8 +11,9 @@ DATA = factmerge--1.0.sql
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
 SOURCES = factmerge merge \
-	schema reference lock match sameness keymap translate conflict provenance bulk dump \
-	friends paths replay handler declare verify report inspect query
+	schema column key rule tolerance condition edit reference lock \
+	match sameness candidate fold keymap translate conflict provenance bulk dump violation \
+	friends paths replay handler declare verify report inspect preview query
 OBJS = $(SOURCES:%=src/%.o)
 
 PG_CONFIG ?= pg_config

@@ -134,6 +134,23 @@ COMMENT ON TABLE factmerge.ignored_trigger IS 'triggers that derive nothing, dec
 GRANT SELECT ON factmerge.ignored_trigger TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('factmerge.ignored_trigger', '');
 
+CREATE TABLE factmerge.ignored_table (
+	fact_table regclass PRIMARY KEY
+);
+COMMENT ON TABLE factmerge.ignored_table IS 'tables that hold no facts, declared by factmerge_ignore()';
+GRANT SELECT ON factmerge.ignored_table TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.ignored_table', '');
+
+CREATE TABLE factmerge.sameness (
+	fact_table regclass PRIMARY KEY,
+	key name[] NOT NULL,
+	tolerance jsonb NOT NULL,
+	condition text
+);
+COMMENT ON TABLE factmerge.sameness IS 'which facts are the same, where factmerge_set_sameness() says so: equal key columns, columns within a tolerance, and a condition over source and destination';
+GRANT SELECT ON factmerge.sameness TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.sameness', '');
+
 /*
  * Defaults of the provenance columns: what an INSERT means depends on whether
  * a merge is replaying in this backend, so the default has to be asked.
@@ -169,6 +186,34 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION factmerge.missing_reference(text, anyelement) IS
 'raises the error for a reference of the source that leads nowhere';
 
+CREATE FUNCTION factmerge.note_fact(merge_id bigint, fact text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_note_fact'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge.note_fact(bigint, text) IS
+'returns merge_id, and notes which fact is being copied, to name it in an error';
+
+CREATE FUNCTION factmerge.edit_distance(a text, b text, at_most integer)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_edit_distance'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION factmerge.edit_distance(text, text, integer) IS
+'how many characters have to be inserted, deleted or replaced to make b of a (the Levenshtein distance), or something above at_most if it is more than that';
+
+CREATE FUNCTION factmerge.edit_pieces(value text, edits integer)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'factmerge_edit_pieces'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION factmerge.edit_pieces(text, integer) IS
+'the pieces of a text, of which it shares one at least with the factmerge.edit_probes() of any text within so many edits';
+
+CREATE FUNCTION factmerge.edit_probes(value text, edits integer)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'factmerge_edit_probes'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION factmerge.edit_probes(text, integer) IS
+'what a text has in common with any text within so many edits: see factmerge.edit_pieces()';
+
 /*
  * Merging
  */
@@ -196,6 +241,21 @@ AS 'MODULE_PATHNAME', 'factmerge_merge'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_merge(name, name, boolean) IS
 'merges the facts of schema source into schema destination and replays the events that can still derive something; returns one row of totals (source_facts = in_both + copied; events = the four skips + unhandled + replayed). With dry_run the totals are the same and nothing stays, merge_id is null. Errors: a schema, table or column that does not fit, missing rights, ambiguous sameness, a handler that raises; then nothing is changed';
+
+CREATE FUNCTION factmerge_preview(
+	source name,
+	destination name,
+	examples integer DEFAULT 3,
+	OUT fact_table name,
+	OUT outcome text,
+	OUT facts bigint,
+	OUT source_fact jsonb,
+	OUT destination_fact jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_preview'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_preview(name, name, integer) IS
+'what a merge would make of the source''s facts, without writing anything or keeping writers out: for each fact table in walk order, and each outcome (in both, copied, conflict: in both, but different in a column), how many facts that are, and up to as many of them as examples says: the fact as the source has it, and its counterpart. Errors: those of factmerge_merge() up to the point where it would begin to write';
 
 CREATE FUNCTION factmerge_prepare(schema name)
 RETURNS integer
@@ -327,3 +387,50 @@ AS 'MODULE_PATHNAME', 'factmerge_unignore_trigger'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_unignore_trigger(regclass, name) IS
 'takes back factmerge_ignore_trigger(). Errors: not declared, not the owner';
+
+CREATE FUNCTION factmerge_ignore(fact_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_ignore'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_ignore(regclass) IS
+'declares that a table holds no facts (a queue, the bookkeeping of migrations), so that merges leave it alone; for a table that only the source has, on that one, otherwise on the destination''s. What refers to it is kept as it is. Errors: not a table, not the owner';
+
+CREATE FUNCTION factmerge_unignore(fact_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unignore'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unignore(regclass) IS
+'takes back factmerge_ignore(). Errors: not declared, not the owner';
+
+CREATE FUNCTION factmerge_set_sameness(
+	fact_table regclass,
+	key name[] DEFAULT NULL,
+	tolerance jsonb DEFAULT NULL,
+	condition text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_set_sameness'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_set_sameness(regclass, name[], jsonb, text) IS
+'declares which facts of a source and of the destination''s fact_table are the same, in place of its unique keys: those that are equal in the columns of key, within tolerance in its columns, and for which condition holds, an SQL boolean over the rows source and destination (in which references already lead to the destination''s facts). tolerance maps columns to a number (the greatest distance of numbers, money or points), to an interval (of dates or timestamps), to the name of a normalising function, or to an object with function, and either similarity (at least, 0 to 1, as pg_trgm measures it) or edit_distance (at most). A fact that holds a null in key or tolerance is the same as none. Of several facts of the destination the nearest is the one, then that with the lowest key. Declaring it again replaces what was declared. Errors: nothing declared, no such column, a tolerance that does not fit the column''s type, a condition that is no boolean or calls volatile functions, not the owner';
+
+CREATE FUNCTION factmerge_unset_sameness(fact_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unset_sameness'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unset_sameness(regclass) IS
+'takes back factmerge_set_sameness(): unique keys, or the whole row, say again which facts are the same. Errors: not declared, not the owner';
+
+/*
+ * What was declared of a table goes with it
+ */
+CREATE FUNCTION factmerge.forget_dropped()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'factmerge_forget_dropped'
+LANGUAGE C;
+COMMENT ON FUNCTION factmerge.forget_dropped() IS
+'forgets what was declared of tables that have just been dropped';
+
+CREATE EVENT TRIGGER factmerge_forget_dropped ON sql_drop
+EXECUTE FUNCTION factmerge.forget_dropped();
+COMMENT ON EVENT TRIGGER factmerge_forget_dropped IS
+'forgets what was declared to factmerge of tables that are dropped';

@@ -125,9 +125,9 @@ SuspendIndexes(Oid relation)
  * tagged.  Its provenance columns exist by now.
  */
 void
-BeginBulk(FactTable *table, int64 tagged)
+BeginBulk(Merge *merge, FactTable *table, int64 tagged)
 {
-	if (!IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
+	if (merge->careful || !IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
 		return;
 	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",
 						table->destination, QualifiedRelation(table->destination)));

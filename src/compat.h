@@ -91,4 +91,15 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 #endif
 }
 
+/*
+ * From 16 on, a query keeps the permissions that it needs apart from its range
+ * table.
+ */
+#if PG_VERSION_NUM >= 160000
+#define QUERY_PERMISSIONS(query, pstate) \
+	((query)->rteperminfos = (pstate)->p_rteperminfos)
+#else
+#define QUERY_PERMISSIONS(query, pstate) ((void) 0)
+#endif
+
 #endif							/* FACTMERGE_COMPAT_H */

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 
 #include "factmerge.h"
+#include "rule.h"
 
 /* What the recording of one table's conflicts needs to know */
 typedef struct Recorder
@@ -35,26 +36,16 @@ ComparedColumns(FactTable *table)
 	List	   *columns = NIL;
 	ListCell   *lc;
 
-	if (table->sameness == NIL)
-		return NIL;
 	foreach(lc, WholeRow(table))
-	{
-		Column	   *column = lfirst(lc);
-		bool		differs = false;
-		ListCell   *key;
-
-		foreach(key, table->sameness)
-			differs |= !list_member_ptr(((UniqueKey *) lfirst(key))->columns, column);
-		if (differs)
-			columns = lappend(columns, column);
-	}
+		if (!IsSameIn(table, lfirst(lc)))
+		columns = lappend(columns, lfirst(lc));
 	return columns;
 }
 
 /*
  * Append whether source and destination differ in a column.
  */
-static void
+void
 AppendDifference(StringInfo sql, Column *column, const char *source,
 				 const char *destination)
 {
@@ -74,13 +65,25 @@ AppendDifference(StringInfo sql, Column *column, const char *source,
 }
 
 /*
+ * The columns that name a fact to the user.
+ */
+static List *
+ShownKey(FactTable *table)
+{
+	if (table->keyed)
+		return table->address;
+	if (table->rule)
+		return table->rule->columns;
+	return ((UniqueKey *) linitial(table->sameness))->columns;
+}
+
+/*
  * Append an object that shows the key of a fact of the destination.
  */
 static void
 AppendShownKey(StringInfo sql, FactTable *table)
 {
-	List	   *key = table->keyed ? table->address :
-		((UniqueKey *) linitial(table->sameness))->columns;
+	List	   *key = ShownKey(table);
 	bool		first = true;
 	ListCell   *lc;
 
@@ -97,6 +100,68 @@ AppendShownKey(StringInfo sql, FactTable *table)
 }
 
 /*
+ * Append facts of both sides that are the same: s of the source, m of the key
+ * map, d of the destination.
+ */
+static void
+AppendSameFacts(StringInfo sql, Merge *merge, FactTable *table)
+{
+	AppendSourceRow(sql, merge, table, false);
+	appendStringInfo(sql, " JOIN %s AS m ON ", table->map);
+	AppendMapJoin(sql, table, "m", "source", "s");
+	appendStringInfo(sql, " JOIN %s AS d ON ", QualifiedRelation(table->destination));
+	AppendMapJoin(sql, table, "m", "destination", "d");
+}
+
+/*
+ * SQL for the value that the source has in a column.
+ */
+static char *
+TranslatedValue(Column *column)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoChar(&sql, '(');
+	AppendTranslated(&sql, column);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+/*
+ * SQL for whether the sides differ in a column.
+ */
+static char *
+Difference(Column *column)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	AppendDifference(&sql, column, TranslatedValue(column),
+					 psprintf("d.%s", quote_identifier(column->name)));
+	return sql.data;
+}
+
+/*
+ * Append the condition on facts that are the same to be in conflict.
+ */
+static void
+AppendInConflict(StringInfo sql, Merge *merge, List *columns)
+{
+	bool		first = true;
+	ListCell   *lc;
+
+	appendStringInfo(sql, " WHERE (m.in_both OR m.merge_id <> " INT64_FORMAT ") AND (",
+					 merge->id);
+	foreach(lc, columns)
+	{
+		AppendSeparator(sql, " OR ", &first);
+		appendStringInfoString(sql, Difference(lfirst(lc)));
+	}
+	appendStringInfoString(sql, first ? "false)" : ")");
+}
+
+/*
  * The query for the conflicts of a table.  The condition comes twice: on the
  * rows, before any value is made text, and on each column.
  */
@@ -104,48 +169,42 @@ static char *
 ConflictQuery(Merge *merge, FactTable *table, List *columns)
 {
 	StringInfoData sql;
-	StringInfoData values;
-	StringInfoData differences;
 	ListCell   *lc;
-	bool		first = true;
 
 	initStringInfo(&sql);
-	initStringInfo(&values);
-	initStringInfo(&differences);
-	foreach(lc, columns)
-	{
-		Column	   *column = lfirst(lc);
-		StringInfoData source;
-		StringInfoData difference;
-		char	   *destination = psprintf("d.%s", quote_identifier(column->name));
-
-		initStringInfo(&source);
-		appendStringInfoChar(&source, '(');
-		AppendTranslated(&source, column);
-		appendStringInfoChar(&source, ')');
-		initStringInfo(&difference);
-		AppendDifference(&difference, column, source.data, destination);
-		if (!first)
-			appendStringInfoString(&values, ", ");
-		appendStringInfo(&values, "(%s::pg_catalog.name, %s::pg_catalog.text, %s::pg_catalog.text, %s)",
-						 quote_literal_cstr(column->name), source.data,
-						 destination, difference.data);
-		AppendSeparator(&differences, " OR ", &first);
-		appendStringInfoString(&differences, difference.data);
-	}
-
 	appendStringInfoString(&sql, "SELECT ");
 	AppendShownKey(&sql, table);
 	appendStringInfoString(&sql, ", v.name, v.source, v.destination FROM ");
-	AppendSourceRow(&sql, merge, table, false);
-	appendStringInfo(&sql, " JOIN %s AS m ON ", table->map);
-	AppendMapJoin(&sql, table, "m", "source", "s");
-	appendStringInfo(&sql, " JOIN %s AS d ON ", QualifiedRelation(table->destination));
-	AppendMapJoin(&sql, table, "m", "destination", "d");
-	appendStringInfo(&sql, " CROSS JOIN LATERAL (VALUES %s) AS v (name, source, destination, differs)",
-					 values.data);
-	appendStringInfo(&sql, " WHERE (m.in_both OR m.merge_id <> $1) AND (%s) AND v.differs",
-					 differences.data);
+	AppendSameFacts(&sql, merge, table);
+	appendStringInfoString(&sql, " CROSS JOIN LATERAL (VALUES ");
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfo(&sql, "%s(%s::pg_catalog.name, %s::pg_catalog.text, d.%s::pg_catalog.text, %s)",
+						 foreach_current_index(lc) ? ", " : "",
+						 quote_literal_cstr(column->name), TranslatedValue(column),
+						 quote_identifier(column->name), Difference(column));
+	}
+	appendStringInfoString(&sql, ") AS v (name, source, destination, differs)");
+	AppendInConflict(&sql, merge, columns);
+	appendStringInfoString(&sql, " AND v.differs");
+	return sql.data;
+}
+
+/*
+ * SQL for the facts of a table that are in conflict, as s and d: what comes
+ * after SELECT ....
+ */
+char *
+ConflictingFacts(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "FROM ");
+	AppendSameFacts(&sql, merge, table);
+	AppendInConflict(&sql, merge, ComparedColumns(table));
 	return sql.data;
 }
 
@@ -170,6 +229,34 @@ RecordConflict(Datum *values, bool *nulls, void *arg)
 }
 
 /*
+ * Stop at the first conflict, but for differences that the declared sameness
+ * allows.
+ */
+static void
+RefuseConflict(Merge *merge, FactTable *table, List *columns)
+{
+	char	  **row;
+
+	if (table->rule)
+		columns = list_difference_ptr(columns, table->rule->columns);
+	if (columns == NIL)
+		return;
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("%s ORDER BY 1, 2 LIMIT 1",
+							   ConflictQuery(merge, table, columns)), NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
+				 errmsg("a fact of table \"%s\" is not the same in source and destination",
+						table->name),
+				 errdetail("Column \"%s\" of fact %s is %s in the source and %s in the destination.",
+						   row[1], row[0],
+						   row[2] ? quote_literal_cstr(row[2]) : "null",
+						   row[3] ? quote_literal_cstr(row[3]) : "null"),
+				 errhint("Correct one of the two, or let the merge keep the destination's value with factmerge.on_conflict = keep.")));
+}
+
+/*
  * Find and record the conflicts of all tables.
  */
 void
@@ -190,17 +277,17 @@ RecordConflicts(Merge *merge)
 	{
 		FactTable  *table = lfirst(lc);
 		List	   *columns = ComparedColumns(table);
-		SqlArgs		args = {0};
 		instr_time	start;
 
 		if (columns == NIL || table->counts.in_both == 0)
 			continue;
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
+		if (on_conflict == CONFLICT_ERROR)
+			RefuseConflict(merge, table, columns);
 		recorder.table = table;
-		SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 		SqlForEachRow(merge->snapshot, ConflictQuery(merge, table, columns),
-					  &args, RecordConflict, &recorder);
+					  NULL, RecordConflict, &recorder);
 		StopClock(table, STAGE_MATCH, &start);
 	}
 	SqlFree(recorder.insert);

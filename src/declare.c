@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * declare.c
- *	  declaring handlers, and triggers that are none
+ *	  declaring handlers, triggers that are none, and tables that are to be
+ *	  ignored
  *
  * Declarations are rows in tables of schema factmerge that name relations as
  * regclass and everything else by name, so that pg_dump and pg_upgrade carry
@@ -11,8 +12,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -26,11 +29,24 @@ PG_FUNCTION_INFO_V1(factmerge_add_handler);
 PG_FUNCTION_INFO_V1(factmerge_drop_handler);
 PG_FUNCTION_INFO_V1(factmerge_ignore_trigger);
 PG_FUNCTION_INFO_V1(factmerge_unignore_trigger);
+PG_FUNCTION_INFO_V1(factmerge_ignore);
+PG_FUNCTION_INFO_V1(factmerge_unignore);
+PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
+
+/* For an event trigger: what has just been dropped */
+#define DROPPED_TABLES \
+	"FROM pg_catalog.pg_event_trigger_dropped_objects() AS o" \
+	" WHERE o.object_type OPERATOR(pg_catalog.=) 'table'"
+
+/* The tables that hold what is declared of fact tables */
+static const char *const declarations[] = {
+	"handler", "ignored_trigger", "ignored_table", "sameness"
+};
 
 /*
  * Refuse to declare anything of a table that is not the caller's.
  */
-static void
+void
 CheckTable(Oid relation)
 {
 	char	   *name = get_rel_name(relation);
@@ -47,6 +63,36 @@ CheckTable(Oid relation)
 				 errhint("Only tables hold facts.")));
 	if (!OwnsRelation(relation, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+}
+
+/*
+ * Delete all that one of the tables of declarations holds about a fact table;
+ * returns how many rows that were.
+ */
+uint64
+Undeclare(const char *declaration, Oid relation)
+{
+	SqlArgs		args = {0};
+	uint64		count;
+
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	count = SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.%s WHERE fact_table OPERATOR(pg_catalog.=) $1",
+									   declaration), &args);
+	SqlFinish();
+	return count;
+}
+
+/*
+ * Forget what is declared of the tables that meet a condition on
+ * r.fact_table.
+ */
+void
+ForgetDeclarations(const char *condition)
+{
+	for (size_t i = 0; i < lengthof(declarations); i++)
+		SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.%s AS r WHERE %s",
+								   declarations[i], condition), NULL);
 }
 
 /*
@@ -160,4 +206,91 @@ factmerge_unignore_trigger(PG_FUNCTION_ARGS)
 				 errmsg("trigger \"%s\" of table \"%s\" is not ignored",
 						NameStr(*PG_GETARG_NAME(1)), get_rel_name(relation))));
 	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_ignore(regclass)
+ */
+Datum
+factmerge_ignore(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	SqlArgs		args = {0};
+
+	CheckTable(relation);
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlExecuteAsOwner("INSERT INTO factmerge.ignored_table (fact_table)"
+					  " VALUES ($1) ON CONFLICT DO NOTHING", &args);
+	SqlFinish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_unignore(regclass)
+ */
+Datum
+factmerge_unignore(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+
+	CheckTable(relation);
+	if (Undeclare("ignored_table", relation) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("table \"%s\" is not ignored", get_rel_name(relation))));
+	PG_RETURN_VOID();
+}
+
+/* Where the tables to be ignored go */
+typedef struct OidList
+{
+	List	   *oids;
+	MemoryContext context;
+} OidList;
+
+static void
+AddOid(Datum *values, bool *nulls, void *arg)
+{
+	OidList    *list = arg;
+	MemoryContext context = MemoryContextSwitchTo(list->context);
+
+	list->oids = lappend_oid(list->oids, DatumGetObjectId(values[0]));
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * The tables that are to be ignored.
+ */
+List *
+IgnoredTables(void)
+{
+	OidList		list = {NIL, CurrentMemoryContext};
+
+	SqlForEachRow(InvalidSnapshot, "SELECT fact_table FROM factmerge.ignored_table",
+				  NULL, AddOid, &list);
+	return list.oids;
+}
+
+/*
+ * factmerge.forget_dropped(): an event trigger that forgets what was declared
+ * of tables that have just been dropped.
+ */
+Datum
+factmerge_forget_dropped(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function %s can only be called by an event trigger",
+						"factmerge.forget_dropped()")));
+
+	/* The extension itself may be among what is dropped */
+	if (!OidIsValid(get_namespace_oid("factmerge", true)))
+		PG_RETURN_NULL();
+	SqlConnect();
+	if (SqlFetchRow(InvalidSnapshot, "SELECT 1 " DROPPED_TABLES, NULL) != NULL)
+		ForgetDeclarations("r.fact_table OPERATOR(pg_catalog.=) ANY (SELECT o.objid " DROPPED_TABLES ")");
+	SqlFinish();
+	PG_RETURN_NULL();
 }

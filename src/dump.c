@@ -64,6 +64,9 @@ AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
 		whole &= column->map_number > 0 || column->drafted ||
 			column->generated || column->surrogate;
 	}
+	/* A note of a fact without key shows all of it */
+	if (merge->careful && !table->keyed)
+		whole = false;
 	if (whole)
 	{
 		/* A scan keeps the order */
@@ -71,16 +74,30 @@ AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
 		return;
 	}
 	AppendSourceRow(sql, merge, table, table->draft != NULL);
-	appendStringInfo(sql, " JOIN %s", table->draft ? table->draft : table->map);
-	appendStringInfoString(sql, " AS m ON ");
+	appendStringInfo(sql, " JOIN %s AS m ON ", table->draft ? table->draft : table->map);
 	AppendMapJoin(sql, table, "m", "source", "s");
-	appendStringInfo(sql, " WHERE NOT m.in_both%s ORDER BY ",
-					 table->draft ? "" : psprintf(" AND m.merge_id = " INT64_FORMAT, merge->id));
+	if (table->draft == NULL)
+		appendStringInfo(sql, " WHERE NOT m.in_both AND NOT m.folded AND m.merge_id = " INT64_FORMAT,
+						 merge->id);
+	appendStringInfoString(sql, " ORDER BY ");
 	foreach(lc, table->address)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "m.source_%d", ((Column *) lfirst(lc))->map_number);
 	}
+}
+
+/*
+ * SQL for the number of the merge; in a careful merge it notes the fact, too.
+ */
+static char *
+MergeNumber(Merge *merge, FactTable *table)
+{
+	if (!merge->careful)
+		return "$1";
+	return psprintf("factmerge.note_fact($1, %s)",
+					table->keyed ? MapAddressText(table, "m.source") :
+					AddressText(table, "s"));
 }
 
 /*
@@ -93,6 +110,7 @@ DumpTable(Merge *merge, FactTable *table)
 	StringInfoData values;
 	StringInfoData sql;
 	SqlArgs		args = {0};
+	uint64		rows;
 	ListCell   *lc;
 
 	initStringInfo(&columns);
@@ -109,11 +127,14 @@ DumpTable(Merge *merge, FactTable *table)
 		appendStringInfoString(&values, ", ");
 	}
 	appendStringInfo(&sql, "INSERT INTO %s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN
-					 ") OVERRIDING SYSTEM VALUE SELECT %s'source', $1 FROM ",
-					 QualifiedRelation(table->destination), columns.data, values.data);
+					 ") OVERRIDING SYSTEM VALUE SELECT %s'source', %s FROM ",
+					 QualifiedRelation(table->destination), columns.data,
+					 values.data, MergeNumber(merge, table));
 	AppendFactsToCopy(&sql, merge, table);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	if ((int64) SqlExecute(merge->snapshot, sql.data, &args) != table->counts.copied)
+	rows = merge->careful ? ExecuteNoting(merge, table, sql.data, &args) :
+		SqlExecute(merge->snapshot, sql.data, &args);
+	if ((int64) rows != table->counts.copied)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("not all facts of table \"%s\" could be copied", table->name),

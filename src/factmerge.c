@@ -22,11 +22,19 @@ void		_PG_init(void);
 
 int			friend_hops = 2;
 int			rebuild_indexes = REBUILD_AUTO;
+bool		replay_inexact = true;
+int			on_conflict = CONFLICT_KEEP;
 
 static const struct config_enum_entry rebuild_indexes_options[] = {
 	{"auto", REBUILD_AUTO, false},
 	{"on", REBUILD_ALWAYS, false},
 	{"off", REBUILD_NEVER, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry on_conflict_options[] = {
+	{"keep", CONFLICT_KEEP, false},
+	{"error", CONFLICT_ERROR, false},
 	{NULL, 0, false}
 };
 
@@ -46,6 +54,17 @@ _PG_init(void)
 							 "auto does so where much of the table is written and readers are locked out anyway; on does so always, and locks readers out.",
 							 &rebuild_indexes, REBUILD_AUTO,
 							 rebuild_indexes_options, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomBoolVariable("factmerge.replay_inexact",
+							 "Whether facts that are the same without being equal are looked at anew.",
+							 "A fact that a declared sameness has found may differ from its counterpart, and so may what follows from it: its event and those of its friends are replayed.",
+							 &replay_inexact, true, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("factmerge.on_conflict",
+							 "What a merge does where the same fact differs between source and destination.",
+							 "keep keeps the destination's value and records both; error stops the merge.",
+							 &on_conflict, CONFLICT_KEEP,
+							 on_conflict_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("factmerge");
 }

@@ -13,6 +13,7 @@
 #ifndef FACTMERGE_H
 #define FACTMERGE_H
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
@@ -23,6 +24,8 @@
 /* Settings, see factmerge.c */
 extern int	friend_hops;
 extern int	rebuild_indexes;
+extern bool replay_inexact;
+extern int	on_conflict;
 
 typedef enum RebuildIndexes
 {
@@ -30,6 +33,12 @@ typedef enum RebuildIndexes
 	REBUILD_ALWAYS,
 	REBUILD_NEVER
 } RebuildIndexes;
+
+typedef enum OnConflict
+{
+	CONFLICT_KEEP,
+	CONFLICT_ERROR
+} OnConflict;
 
 /* The names of the two columns that factmerge adds to a fact table */
 #define PROVENANCE_COLUMN	"factmerge_provenance"
@@ -79,6 +88,7 @@ typedef struct UniqueKey
 	bool		primary;
 	bool		immediate;		/* not deferrable */
 	bool		nulls_not_distinct;
+	bool		in_source;		/* the source enforces it, too */
 	List	   *columns;		/* of Column */
 	List	   *operators;		/* Oids: the equality of the index */
 	List	   *collations;		/* Oids */
@@ -148,12 +158,18 @@ typedef struct FactTable
 	List	   *references;		/* of Reference, from this table */
 	List	   *referrers;		/* of Reference, to this table */
 	List	   *sameness;		/* of UniqueKey; NIL: the whole row */
+	struct SameRule *rule;		/* if declared, it takes the place of sameness */
 	bool		keyed;			/* address is a key, not tableoid and ctid */
 	List	   *address;		/* of Column: what addresses one fact */
 	List	   *map_columns;	/* of Column: address and what is referred to */
 	char	   *map;			/* the key map, qualified and quoted */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
 	bool		settled;		/* the key map is complete */
+	bool		untried_key;	/* that the source may not keep its address unique */
+	bool		paired;			/* one fact of each side at most is the same */
+	bool		folds;			/* the key map leads from several facts to one */
+	int64		inexact;		/* facts in both that are not quite the same */
+	char	   *pairs;			/* counterparts by the rule, or NULL */
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */
 	bool		suspended;		/* its indexes are to be rebuilt */
@@ -170,6 +186,8 @@ typedef struct Merge
 	char	   *source;			/* schemas */
 	char	   *destination;
 	bool		dry_run;
+	bool		preview;		/* a dry run that stops after matching */
+	bool		careful;		/* notes each fact before it writes it */
 	Snapshot	snapshot;		/* all statements run under it */
 	List	   *tables;			/* of FactTable, in walk order */
 	List	   *others;			/* of FactTable: only the destination has them */
@@ -189,12 +207,31 @@ typedef enum Side
 
 /* schema.c */
 extern Oid	FindSchema(const char *name);
-extern Column *FindColumn(FactTable *table, const char *name);
-extern List *ColumnNames(List *columns);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
+extern void NoticeViews(Oid source, Oid destination);
+
+/* column.c */
+extern Form_pg_attribute FindAttribute(Relation relation, const char *name);
+extern bool IsProvenanceColumn(const char *name);
+extern bool IsReferring(Relation relation, AttrNumber column);
+extern Column *FindColumn(FactTable *table, const char *name);
+extern List *ColumnNames(List *columns);
+extern void DescribeColumns(FactTable *table, Relation source,
+							Relation destination);
+
+/* key.c */
+extern void DescribeKeys(FactTable *table, Relation source,
+						 Relation destination);
+extern void ChooseAddress(FactTable *table, Relation source);
+extern void ChooseSameness(FactTable *table);
+extern bool IsSameIn(FactTable *table, Column *column);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
+
+/* rule.c */
+extern struct SameRule *LoadRule(FactTable *table);
+extern char *DescribeRule(FactTable *table);
 
 /* reference.c */
 extern List *RelateTables(List *tables);
@@ -208,6 +245,7 @@ extern void LockTables(Merge *merge);
 extern void AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table,
 							bool rest);
 extern void AppendSourceValue(StringInfo sql, Column *column);
+extern char *SourceValue(Column *column);
 extern void AppendTranslated(StringInfo sql, Column *column);
 extern void AppendMatched(StringInfo sql, Column *column);
 extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
@@ -225,10 +263,19 @@ extern void OpenKeyMap(Merge *merge, FactTable *table);
 extern void SettleKeyMap(Merge *merge, FactTable *table);
 
 /* match.c */
+extern bool IsNumbered(Column *column);
 extern void MatchFacts(Merge *merge);
+
+/* fold.c */
+extern bool MayFold(FactTable *table);
+extern bool HasFolded(Merge *merge, FactTable *table);
+extern void FoldFacts(Merge *merge, List *component);
 
 /* conflict.c */
 extern void RecordConflicts(Merge *merge);
+extern char *ConflictingFacts(Merge *merge, FactTable *table);
+extern void AppendDifference(StringInfo sql, Column *column,
+							 const char *source, const char *destination);
 
 /* provenance.c */
 extern void MarkFacts(Merge *merge);
@@ -242,12 +289,25 @@ extern void BeginDeriving(int64 merge_id);
 extern void EndDeriving(void);
 extern void LeaveMerge(void);
 
+/* declare.c */
+extern void CheckTable(Oid relation);
+extern uint64 Undeclare(const char *declaration, Oid relation);
+extern void ForgetDeclarations(const char *condition);
+extern List *IgnoredTables(void);
+
 /* bulk.c */
-extern void BeginBulk(FactTable *table, int64 tagged);
+extern void BeginBulk(Merge *merge, FactTable *table, int64 tagged);
 extern void EndBulk(Merge *merge, FactTable *table);
 
 /* dump.c */
 extern void DumpFacts(Merge *merge);
+
+/* violation.c */
+extern uint64 ExecuteNoting(Merge *merge, FactTable *table, const char *sql,
+							SqlArgs *args);
+extern void DoExplained(Merge *merge, void (*work) (Merge *merge),
+						void (*explain) (Merge *merge));
+extern void ExplainConversions(Merge *merge);
 
 /* friends.c */
 extern void FindMixedEvents(Merge *merge);
@@ -267,6 +327,8 @@ extern void StopClock(FactTable *table, Stage stage, instr_time *start);
 
 /* merge.c */
 extern char *LockSearchPath(void);
+extern void OpenSchemas(Merge *merge);
+extern void LockSequence(Oid sequence);
 extern void LockSequences(List *tables);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);

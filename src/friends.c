@@ -56,12 +56,53 @@ HasOneSidedFacts(Stop *stop)
 }
 
 /*
- * Append a condition on the side of a row.
+ * Whether a table has facts that are the same as the source's without being
+ * equal, and that these count.
+ */
+static bool
+CountsInexact(FactTable *table)
+{
+	return replay_inexact && table != NULL && table->inexact > 0;
+}
+
+/*
+ * Append that a row is such a fact.  A row without key that has been tagged is
+ * no longer where the key map has it, so all that are in both pass for that.
+ */
+static void
+AppendIsInexact(StringInfo sql, Merge *merge, FactTable *table, const char *alias)
+{
+	if (!CountsInexact(table))
+	{
+		appendStringInfoString(sql, "false");
+		return;
+	}
+	if (!table->keyed)
+	{
+		AppendSideCondition(sql, merge, table, alias, SIDE_BOTH);
+		return;
+	}
+	appendStringInfo(sql, "EXISTS (SELECT FROM %s AS m WHERE m.inexact AND ", table->map);
+	AppendMapJoin(sql, table, "m", "destination", alias);
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * Append a condition on the side of a row.  To those who ask for what is in the
+ * destination only, a fact that the source has differently is that.
  */
 static void
 AppendSide(StringInfo sql, Merge *merge, Stop *stop, const char *alias, Side side)
 {
-	if (stop->table)
+	if (side == SIDE_DESTINATION && CountsInexact(stop->table))
+	{
+		appendStringInfoChar(sql, '(');
+		AppendSideCondition(sql, merge, stop->table, alias, side);
+		appendStringInfoString(sql, " OR ");
+		AppendIsInexact(sql, merge, stop->table, alias);
+		appendStringInfoChar(sql, ')');
+	}
+	else if (stop->table)
 		AppendSideCondition(sql, merge, stop->table, alias, side);
 	else if (stop->destination_only)
 		appendStringInfoString(sql, side == SIDE_DESTINATION ? "true" : "false");
@@ -162,6 +203,21 @@ OneSidedFacts(Merge *merge, Stop *stop, List *names)
 }
 
 /*
+ * The same for the facts that are the same without being equal.
+ */
+static char *
+InexactFacts(Merge *merge, Stop *stop, List *names)
+{
+	StringInfoData inexact;
+
+	initStringInfo(&inexact);
+	AppendIsInexact(&inexact, merge, stop->table, "f");
+	return psprintf("(SELECT %s, true AS factmerge_from_destination, NULL::pg_catalog.int8 AS factmerge_fact"
+					" FROM %s AS f WHERE %s)",
+					NameList(names, "f"), QualifiedRelation(stop->relation), inexact.data);
+}
+
+/*
  * Append one source of a neighbourhood: rows v of a stop joined with what is
  * next to them.
  */
@@ -203,11 +259,15 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 		Passage    *passage = lfirst(lc);
 		Reference  *reference = passage->reference;
 
-		if (reference->closed || !HasOneSidedFacts(passage->to))
+		if (!HasOneSidedFacts(passage->to) ||
+			(reference->closed && !CountsInexact(passage->to->table)))
 			continue;
 		AppendContribution(sql, stop, found,
-						   psprintf("%s AS f", OneSidedFacts(merge, passage->to,
-															 reference->target_names)),
+						   psprintf("%s AS f", reference->closed ?
+									InexactFacts(merge, passage->to,
+												 reference->target_names) :
+									OneSidedFacts(merge, passage->to,
+												  reference->target_names)),
 						   RefersTo(reference, "v", "f"),
 						   Visited(merge, stop));
 	}
@@ -366,9 +426,10 @@ IsWorthwhile(Stop *stop, int round)
 	{
 		Passage    *passage = lfirst(lc);
 
-		if (passage->to->distance == 0 &&
-			(!passage->reference->closed ||
-			 HasHandlerFoundFromThis(passage->to->table)))
+		if (CountsInexact(passage->to->table) ||
+			(passage->to->distance == 0 &&
+			 (!passage->reference->closed ||
+			  HasHandlerFoundFromThis(passage->to->table))))
 			return true;
 	}
 	return false;
@@ -435,6 +496,7 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 {
 	Reference  *reference = passage->reference;
 	bool		first = true;
+	char	   *facts;
 	ListCell   *lc;
 
 	if (passage->to->neighbourhood)
@@ -446,6 +508,7 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 	}
 	if (!HasOneSidedFacts(passage->to))
 		return;
+	facts = OneSidedFacts(merge, passage->to, reference->target_names);
 
 	/*
 	 * The first round looks at facts in both only.  So what a source-only
@@ -462,10 +525,12 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 		if (passage->to == passage->from)
 			appendStringInfo(&query->from_source, " AND NOT (%s)",
 							 RefersTo(reference, "e", "e"));
-		return;
+		if (!CountsInexact(passage->to->table))
+			return;
+		facts = InexactFacts(merge, passage->to, reference->target_names);
 	}
 	appendStringInfo(&query->joins, " LEFT JOIN %s AS t%d ON ",
-					 OneSidedFacts(merge, passage->to, reference->target_names), number);
+					 facts, number);
 	AppendSeparator(&query->joins, "", &first);
 	appendStringInfoString(&query->joins, RefersTo(reference, "e", psprintf("t%d", number)));
 	appendStringInfo(&query->from_destination, " OR COALESCE(t%d.factmerge_from_destination, false)", number);
@@ -504,12 +569,15 @@ LookAtEvents(Merge *merge, Stop *stop)
 {
 	FactTable  *table = stop->table;
 	bool		this = HasHandlerFoundFromThis(table);
+	StringInfoData inexact;
 	EventQuery	query;
 	char	  **row;
 	char	   *columns;
 	ListCell   *lc;
 	int			number = 0;
 
+	initStringInfo(&inexact);
+	AppendIsInexact(&inexact, merge, table, "t");
 	initStringInfo(&query.joins);
 	initStringInfo(&query.from_destination);
 	initStringInfo(&query.from_source);
@@ -523,23 +591,24 @@ LookAtEvents(Merge *merge, Stop *stop)
 	columns = stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "";
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("WITH looked_at AS MATERIALIZED ("
-							   "SELECT e.factmerge_relation, e.factmerge_fact, e.factmerge_in_both,"
-							   " (false%s) AS factmerge_from_destination, (false%s) AS from_source"
-							   " FROM (SELECT t.tableoid AS factmerge_relation, t.ctid AS factmerge_fact, NOT %s AS factmerge_in_both,"
+							   "SELECT e.factmerge_relation AS relation, e.factmerge_fact AS fact,"
+							   " e.factmerge_in_both AS in_both, e.factmerge_inexact AS inexact,"
+							   " (e.factmerge_inexact%s) AS from_destination, (e.factmerge_inexact%s) AS from_source"
+							   " FROM (SELECT t.tableoid AS factmerge_relation, t.ctid AS factmerge_fact,"
+							   " NOT %s AS factmerge_in_both, %s AS factmerge_inexact,"
 							   " factmerge.fact_number(t.tableoid, t.ctid) AS factmerge_number%s"
-							   " FROM %s AS t WHERE %s) AS e%s),"
-							   " mixed AS (INSERT INTO %s SELECT l.factmerge_relation, l.factmerge_fact, l.factmerge_in_both FROM looked_at AS l"
-							   " WHERE l.factmerge_from_destination AND (l.from_source OR NOT l.factmerge_in_both)"
-							   " RETURNING in_both)"
-							   " SELECT (SELECT pg_catalog.count(*) FROM mixed WHERE in_both),"
-							   " (SELECT pg_catalog.count(*) FROM mixed WHERE NOT in_both),"
-							   " (SELECT pg_catalog.count(*) FROM looked_at"
-							   "  WHERE NOT factmerge_in_both AND NOT factmerge_from_destination AND from_source)",
+							   " FROM %s AS t WHERE %s OR %s) AS e%s),"
+							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both AND NOT l.inexact"
+							   " FROM looked_at AS l WHERE l.from_destination AND (l.from_source OR NOT l.in_both))"
+							   " SELECT pg_catalog.count(*) FILTER (WHERE in_both AND from_destination AND from_source),"
+							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND from_destination),"
+							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND NOT from_destination AND from_source)"
+							   " FROM looked_at",
 							   query.from_destination.data, query.from_source.data,
-							   SideText(merge, stop, "t", SIDE_SOURCE), columns,
-							   QualifiedRelation(table->destination),
+							   SideText(merge, stop, "t", SIDE_SOURCE), inexact.data,
+							   columns, QualifiedRelation(table->destination),
 							   SideText(merge, stop, "t", this ? SIDE_IN_SOURCE : SIDE_SOURCE),
-							   query.joins.data, table->events), NULL);
+							   inexact.data, query.joins.data, table->events), NULL);
 	table->counts.skipped_in_both = table->counts.in_both - pg_strtoint64(row[0]);
 	table->counts.replayed = pg_strtoint64(row[0]) + pg_strtoint64(row[1]);
 	table->counts.skipped_one_sided = pg_strtoint64(row[2]);
@@ -558,7 +627,7 @@ HasDestinationOnlyFacts(Merge *merge, Stop *stop)
 	FactTable  *table = stop->table;
 
 	/* With one key, facts of the source and of the destination pair up */
-	if (table && list_length(table->sameness) == 1)
+	if (table && table->paired && !MayFold(table) && !CountsInexact(table))
 		return table->destination_facts > table->counts.in_both;
 	return SqlFetchRow(merge->snapshot,
 					   psprintf("SELECT 1 FROM %s AS x WHERE %s LIMIT 1",
@@ -575,6 +644,7 @@ static void
 StopCategorically(Merge *merge, Stop *stop)
 {
 	FactTable  *table = stop->table;
+	bool		mixed = CountsInexact(table);
 	ListCell   *lc;
 
 	table->counts.events = table->counts.source_facts;
@@ -585,18 +655,20 @@ StopCategorically(Merge *merge, Stop *stop)
 	}
 	foreach(lc, FriendStops(stop))
 	{
-		Stop	   *friend = lfirst(lc);
-
-		if (HasOneSidedFacts(friend) && HasDestinationOnlyFacts(merge, friend))
-		{
-			table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
-			SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
-								" fact pg_catalog.tid, in_both pg_catalog.bool)",
-								table->events));
-			return;
-		}
+		if (mixed)
+			break;
+		mixed = HasOneSidedFacts(lfirst(lc)) &&
+			HasDestinationOnlyFacts(merge, lfirst(lc));
 	}
-	table->counts.skipped_categorically = table->counts.events;
+	if (!mixed)
+	{
+		table->counts.skipped_categorically = table->counts.events;
+		return;
+	}
+	table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
+	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
+						" fact pg_catalog.tid, in_both pg_catalog.bool)",
+						table->events));
 }
 
 /*

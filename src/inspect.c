@@ -36,6 +36,8 @@ DescribeSameness(FactTable *table)
 	ListCell   *lc;
 	ListCell   *c;
 
+	if (table->rule)
+		return DescribeRule(table);
 	if (table->sameness == NIL)
 		return "whole row";
 	initStringInfo(&text);
@@ -163,7 +165,7 @@ factmerge_conflicts(PG_FUNCTION_ARGS)
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT DISTINCT fact_table FROM factmerge.conflict WHERE merge_id = $1",
 				  &args, RefuseUnreadable, &role);
-	SqlReturnRows(fcinfo,
+	SqlReturnRows(fcinfo, InvalidSnapshot,
 				  "SELECT fact_table, key, column_name, source_value, destination_value"
 				  " FROM factmerge.conflict WHERE merge_id = $1"
 				  " ORDER BY fact_table::pg_catalog.text, key, column_name", &args);
@@ -290,7 +292,7 @@ ReturnTag(Origin *origin)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("there is no such fact in table \"%s\"", origin->table->name)));
-	SqlReturnRows(origin->fcinfo,
+	SqlReturnRows(origin->fcinfo, InvalidSnapshot,
 				  psprintf("SELECT g.merge_id, NULL::pg_catalog.name, d." PROVENANCE_COLUMN ","
 						   " NULL::pg_catalog.jsonb, g.merged_at"
 						   " FROM %s AS d JOIN factmerge.merge AS g ON g.merge_id = d." MERGE_COLUMN
@@ -335,7 +337,7 @@ ReturnMapped(Datum *values, bool *nulls, void *arg)
 					 TextDatumGetCString(values[0]));
 	AppendHasKey(&sql, origin, numbers);
 	appendStringInfoString(&sql, " ORDER BY 1, 4");
-	SqlReturnRows(origin->fcinfo, sql.data, &origin->key);
+	SqlReturnRows(origin->fcinfo, InvalidSnapshot, sql.data, &origin->key);
 }
 
 /*

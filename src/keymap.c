@@ -11,6 +11,8 @@
  *						else remapped references lead to
  *	destination_1, ...	the same of its counterpart in the destination
  *	in_both				whether the destination had it before
+ *	inexact				whether that is the same without being equal (rule.c)
+ *	folded				whether it was copied together with another (fold.c)
  *	merge_id			the merge that met it first
  *
  * all of it in the types of the destination, so that the source's own types
@@ -63,6 +65,21 @@ AppendMapColumns(StringInfo sql, FactTable *table, const char *side)
 }
 
 /*
+ * Append the definition of a key map's columns.
+ */
+static void
+AppendDefinition(StringInfo sql, FactTable *table)
+{
+	appendStringInfoChar(sql, '(');
+	AppendMapColumns(sql, table, "source");
+	AppendMapColumns(sql, table, "destination");
+	appendStringInfoString(sql, "in_both pg_catalog.bool NOT NULL,"
+						   " inexact pg_catalog.bool NOT NULL DEFAULT false,"
+						   " folded pg_catalog.bool NOT NULL DEFAULT false,"
+						   " merge_id pg_catalog.int8 NOT NULL)");
+}
+
+/*
  * Create the key map and register it.  The books are kept by the extension's
  * owner; the map itself becomes that of the fact table's owner.
  */
@@ -83,10 +100,8 @@ CreateKeyMap(Merge *merge, FactTable *table)
 											"SELECT pg_catalog.nextval('factmerge.key_map_number')",
 											NULL));
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TABLE %s (", table->map);
-	AppendMapColumns(&sql, table, "source");
-	AppendMapColumns(&sql, table, "destination");
-	appendStringInfoString(&sql, "in_both pg_catalog.bool NOT NULL, merge_id pg_catalog.int8 NOT NULL)");
+	appendStringInfo(&sql, "CREATE TABLE %s ", table->map);
+	AppendDefinition(&sql, table);
 	SqlUtility(sql.data);
 	SqlUtility(psprintf("ALTER TABLE %s OWNER TO %s", table->map,
 						quote_identifier(GetUserNameFromId(table->owner, false))));
@@ -126,6 +141,10 @@ DropOutdatedKeyMap(Merge *merge, FactTable *table)
 					  &args);
 }
 
+/* That the fact table of a row r is gone */
+#define IS_GONE \
+	"NOT EXISTS (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid OPERATOR(pg_catalog.=) r.fact_table)"
+
 /* Drops a key map whose fact table is gone */
 static void
 DropOrphan(Datum *values, bool *nulls, void *arg)
@@ -139,9 +158,6 @@ DropOrphan(Datum *values, bool *nulls, void *arg)
 void
 ForgetDroppedTables(void)
 {
-	static const char *const registers[] = {
-		"key_map", "handler", "ignored_trigger"
-	};
 	RoleSwitch	caller;
 
 	BecomeExtensionOwner(&caller);
@@ -152,12 +168,50 @@ ForgetDroppedTables(void)
 				  " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 				  " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid = k.fact_table)",
 				  NULL, DropOrphan, NULL);
-	for (size_t i = 0; i < lengthof(registers); i++)
-		SqlExecute(InvalidSnapshot,
-				   psprintf("DELETE FROM factmerge.%s AS r WHERE NOT EXISTS"
-							" (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid = r.fact_table)",
-							registers[i]), NULL);
+	SqlExecute(InvalidSnapshot,
+			   "DELETE FROM factmerge.key_map AS r WHERE " IS_GONE, NULL);
 	BecomeCallerAgain(&caller);
+	ForgetDeclarations(IS_GONE);
+}
+
+/*
+ * The key map that earlier merges from the same source have left behind, or
+ * NULL.
+ */
+static char *
+FindKeyMap(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+	char	  **row;
+
+	AddRegisterArgs(&args, merge, table);
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+					  " FROM factmerge.key_map k"
+					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
+					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns = $3",
+					  &args);
+	return row ? row[0] : NULL;
+}
+
+/*
+ * Make a temporary key map for a preview, with what earlier merges know.
+ */
+static void
+CopyKeyMap(Merge *merge, FactTable *table)
+{
+	char	   *earlier = table->keyed ? FindKeyMap(merge, table) : NULL;
+	StringInfoData sql;
+
+	table->map = psprintf("pg_temp.factmerge_key_map_%d", table->position);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ", table->map);
+	AppendDefinition(&sql, table);
+	SqlUtility(sql.data);
+	if (earlier)
+		SqlExecute(merge->snapshot,
+				   psprintf("INSERT INTO %s SELECT * FROM %s", table->map, earlier), NULL);
 }
 
 /*
@@ -168,28 +222,23 @@ void
 OpenKeyMap(Merge *merge, FactTable *table)
 {
 	SqlArgs		fact_table = {0};
-	SqlArgs		args = {0};
-	char	  **row;
 
 	SqlAddArg(&fact_table, REGCLASSOID, ObjectIdGetDatum(table->destination));
 	table->tags_speak =
 		SqlFetchInt64(InvalidSnapshot,
 					  "SELECT pg_catalog.count(*) FROM factmerge.key_map WHERE fact_table = $1",
 					  &fact_table) == 0;
+	if (merge->preview)
+	{
+		CopyKeyMap(merge, table);
+		return;
+	}
 	DropOutdatedKeyMap(merge, table);
-	AddRegisterArgs(&args, merge, table);
-	row = SqlFetchRow(InvalidSnapshot,
-					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
-					  " FROM factmerge.key_map k"
-					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
-					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns = $3",
-					  &args);
-	if (row == NULL)
+	table->map = FindKeyMap(merge, table);
+	if (table->map == NULL)
 		CreateKeyMap(merge, table);
 	else
 	{
-		table->map = row[0];
 		/* Where a row lies says nothing about an earlier merge */
 		if (!table->keyed)
 			SqlExecute(merge->snapshot, psprintf("DELETE FROM %s", table->map), NULL);

@@ -54,6 +54,20 @@ RefuseRowSecurity(Oid relation)
 }
 
 /*
+ * Refuse to read a table that the caller may not read.
+ */
+static void
+CheckMayRead(Oid relation, const char *detail)
+{
+	if (pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s", QualifiedRelation(relation)),
+				 errdetail("%s", detail),
+				 errhint("Grant SELECT on the table to the role that merges.")));
+}
+
+/*
  * Check that the caller owns the fact tables of the destination, which have
  * room for the provenance columns, and may read those of the source.
  */
@@ -66,7 +80,9 @@ CheckRights(Merge *merge)
 	{
 		FactTable  *table = lfirst(lc);
 
-		if (!OwnsRelation(table->destination, GetUserId()))
+		if (merge->preview)
+			CheckMayRead(table->destination, "A preview reads every fact table of the destination.");
+		else if (!OwnsRelation(table->destination, GetUserId()))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("must be owner of table %s",
@@ -77,13 +93,7 @@ CheckRights(Merge *merge)
 		RefuseForeignColumns(table);
 		if (!OidIsValid(table->source))
 			continue;
-		if (pg_class_aclcheck(table->source, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for table %s",
-							QualifiedRelation(table->source)),
-					 errdetail("A merge reads every fact table of the source."),
-					 errhint("Grant SELECT on the source's tables to the role that merges.")));
+		CheckMayRead(table->source, "A merge reads every fact table of the source.");
 		RefuseRowSecurity(table->source);
 	}
 }
@@ -212,7 +222,7 @@ LockTables(Merge *merge)
 	{
 		Oid			relation = lfirst_oid(lc);
 
-		if (list_member_oid(sources, relation))
+		if (merge->preview || list_member_oid(sources, relation))
 			LockRelationOid(relation, AccessShareLock);
 		else
 		{

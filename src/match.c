@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
+#include "rule.h"
 #include "sameness.h"
 
 /*
@@ -86,7 +87,7 @@ AppendPairs(StringInfo sql, FactTable *table, MatchMode mode, const char *matche
 		AppendDestination(sql, lfirst(lc), mode);
 		appendStringInfo(sql, " AS destination_%d, ", foreach_current_index(lc) + 1);
 	}
-	appendStringInfoString(sql, "x.in_both");
+	appendStringInfoString(sql, "x.in_both, x.inexact");
 	foreach(lc, table->columns)
 	{
 		Column	   *column = lfirst(lc);
@@ -112,7 +113,7 @@ EnterPairs(Merge *merge, FactTable *table, const char *pairs)
 		appendStringInfo(&columns, "source_%d, destination_%d, ", i, i);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	return SqlExecute(merge->snapshot,
-					  psprintf("INSERT INTO %s (%sin_both, merge_id) SELECT %sin_both, $1 FROM %s AS p",
+					  psprintf("INSERT INTO %s (%sin_both, inexact, merge_id) SELECT %sin_both, inexact, $1 FROM %s AS p",
 							   table->map, columns.data, columns.data, pairs), &args);
 }
 
@@ -136,6 +137,88 @@ ChooseDrafted(FactTable *table)
 }
 
 /*
+ * Whether the keys of a column are the very numbers of a sequence.
+ */
+bool
+IsNumbered(Column *column)
+{
+	Oid			type = getBaseType(column->type);
+
+	return IsDrawn(column) && OidIsValid(column->sequence) &&
+		(type == INT2OID || type == INT4OID || type == INT8OID);
+}
+
+/*
+ * The largest number that a type holds.
+ */
+static int64
+LargestNumber(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case INT2OID:
+			return PG_INT16_MAX;
+		case INT4OID:
+			return PG_INT32_MAX;
+		default:
+			return PG_INT64_MAX;
+	}
+}
+
+/*
+ * How many keys are left for a column, before its sequence or its type ends.
+ */
+static int64
+KeysLeft(Column *column)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(LargestNumber(column->type)));
+	return SqlFetchInt64(InvalidSnapshot,
+						 "SELECT CASE WHEN seqcycle THEN 9223372036854775807"
+						 " WHEN seqincrement > 0 THEN"
+						 " LEAST(pg_catalog.div(LEAST(seqmax, $2)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8"
+						 " ELSE LEAST(pg_catalog.div(GREATEST(seqmin, -$2 - 1)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8 END"
+						 " FROM (SELECT *, COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement) AS at"
+						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1) AS s", &args);
+}
+
+/*
+ * Refuse to draw more keys than there are.  How many that would be, at_most at
+ * any rate, is worth being counted only if they might not do.
+ */
+static void
+RefuseExhaustion(Merge *merge, FactTable *table, int64 at_most, const char *count)
+{
+	int64		needed = -1;
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+		int64		left;
+
+		if (!IsNumbered(column))
+			continue;
+		left = KeysLeft(column);
+		if (left >= at_most)
+			continue;
+		if (needed < 0)
+			needed = SqlFetchInt64(merge->snapshot, count, NULL);
+		if (left < needed)
+			ereport(ERROR,
+					(errcode(ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED),
+					 errmsg("there are not enough keys for table \"%s\"", table->name),
+					 errdetail(INT64_FORMAT " facts are to be copied, and sequence %s has "
+							   INT64_FORMAT " values left that column \"%s\" of type %s can hold.",
+							   needed, QualifiedRelation(column->sequence), left,
+							   column->name, format_type_be(column->type)),
+					 errhint("Give the column a larger type, and its sequence a larger MAXVALUE.")));
+	}
+}
+
+/*
  * Match one round of a component, or assign the rest; returns how many facts
  * got an address.
  */
@@ -144,7 +227,20 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 {
 	StringInfoData matches;
 	StringInfoData pairs;
+	int64		count;
 
+	if (table->rule && mode == MATCH_LEVEL)
+		MakePairs(merge, table, true);
+	if (mode == MATCH_REST)
+	{
+		StringInfoData rest;
+
+		initStringInfo(&rest);
+		appendStringInfo(&rest, "SELECT pg_catalog.count(*) FROM %s AS s WHERE true",
+						 QualifiedRelation(table->source));
+		AppendNoAddressYet(&rest, merge, table);
+		RefuseExhaustion(merge, table, PG_INT64_MAX, rest.data);
+	}
 	initStringInfo(&matches);
 	appendStringInfoChar(&matches, '(');
 	AppendMatches(&matches, merge, table, mode);
@@ -156,7 +252,10 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 	appendStringInfoChar(&pairs, '(');
 	AppendPairs(&pairs, table, mode, matches.data);
 	appendStringInfoChar(&pairs, ')');
-	return EnterPairs(merge, table, pairs.data);
+	count = EnterPairs(merge, table, pairs.data);
+	if (table->pairs)
+		DropPairs(table);
+	return count;
 }
 
 /*
@@ -172,15 +271,22 @@ MatchAll(Merge *merge, FactTable *table)
 	char	   *matched = psprintf("pg_temp.factmerge_matched_%d", table->position);
 	StringInfoData sql;
 	StringInfoData order;
+	int64		facts;
 	int64		in_both;
 
 	ChooseDrafted(table);
+	if (table->rule)
+		MakePairs(merge, table, false);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", matched);
 	AppendMatches(&sql, merge, table, MATCH_ALL);
 	if (NeedsChoice(table, MATCH_ALL))
 		AppendKeyOrder(&sql, table, true);
-	SqlExecute(merge->snapshot, sql.data, NULL);
+	facts = SqlExecute(merge->snapshot, sql.data, NULL);
+	if (table->pairs)
+		DropPairs(table);
+	RefuseExhaustion(merge, table, facts,
+					 psprintf("SELECT pg_catalog.count(*) FROM %s WHERE NOT in_both", matched));
 
 	initStringInfo(&order);
 	AppendKeyOrder(&order, table, false);
@@ -210,18 +316,6 @@ Match(Merge *merge, FactTable *table, MatchMode mode)
 {
 	return mode == MATCH_ALL ? MatchAll(merge, table) :
 		MatchSome(merge, table, mode);
-}
-
-/*
- * Whether the keys of a column are the very numbers of a sequence.
- */
-static bool
-IsNumbered(Column *column)
-{
-	Oid			type = getBaseType(column->type);
-
-	return IsDrawn(column) && OidIsValid(column->sequence) &&
-		(type == INT2OID || type == INT4OID || type == INT8OID);
 }
 
 /*
@@ -312,8 +406,11 @@ GoesThroughCircle(FactTable *table)
 
 		if (!reference->remapped || reference->target->component != table->component)
 			continue;
-		if (table->sameness == NIL ||
+		if ((table->sameness == NIL && !table->rule) ||
 			(table->has_tags && HasUnidentified(table)))
+			return true;
+		foreach(c, reference->columns)
+			if (table->rule && list_member_ptr(table->rule->columns, lfirst(c)))
 			return true;
 		foreach(c, reference->columns)
 			foreach(key, table->sameness)
@@ -455,13 +552,57 @@ FinishMatching(Merge *merge, FactTable *table)
 	table->settled = true;
 	table->counts.copied =
 		SqlFetchInt64(merge->snapshot,
-					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both",
+					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both AND NOT folded",
 							   table->map), &args);
+	if (table->rule)
+		table->inexact =
+			SqlFetchInt64(merge->snapshot,
+						  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE inexact",
+								   table->map), NULL);
+	table->folds = MayFold(table) && HasFolded(merge, table);
 	table->counts.in_both = table->counts.source_facts - table->counts.copied;
 	table->destination_facts =
 		SqlFetchInt64(merge->snapshot,
 					  psprintf("SELECT pg_catalog.count(*) FROM %s",
 							   QualifiedRelation(table->destination)), NULL);
+}
+
+/*
+ * Refuse a source whose facts do not have the keys that address them, where
+ * nothing but the destination says so.
+ */
+static void
+TryKey(Merge *merge, FactTable *table)
+{
+	StringInfoData key;
+	StringInfoData null;
+	char	  **row;
+	ListCell   *lc;
+
+	if (!table->untried_key)
+		return;
+	initStringInfo(&key);
+	initStringInfo(&null);
+	foreach(lc, table->address)
+	{
+		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
+		const char *separator = foreach_current_index(lc) ? ", " : "";
+
+		appendStringInfo(&key, "%ss.%s", separator, name);
+		appendStringInfo(&null, " OR s.%s IS NULL", name);
+	}
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("SELECT %s FROM %s AS s GROUP BY %s"
+							   " HAVING pg_catalog.count(*) > 1%s ORDER BY 1 LIMIT 1",
+							   AddressText(table, "s"), QualifiedRelation(table->source),
+							   key.data, null.data), NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("the key of the destination does not tell the facts of foreign table \"%s\" apart",
+						table->name),
+				 errdetail("Several facts, or one with a null, have %s.", row[0]),
+				 errhint("Correct the source, or give the destination another primary key.")));
 }
 
 /*
@@ -495,6 +636,7 @@ MatchTogether(Merge *merge, List *component)
 
 		circular |= GoesThroughCircle(table);
 		RefuseIndistinct(table);
+		TryKey(merge, table);
 		OpenKeyMap(merge, table);
 	}
 	if (circular)
@@ -509,9 +651,13 @@ MatchTogether(Merge *merge, List *component)
 		if (!circular)
 			table->counts.source_facts = MatchChecked(merge, table, MATCH_ALL);
 		RefuseFusion(merge, table);
-		FinishMatching(merge, table);
 		StopClock(table, STAGE_MATCH, &start);
 	}
+	StartClock(&start);
+	FoldFacts(merge, component);
+	foreach(lc, component)
+		FinishMatching(merge, lfirst(lc));
+	StopClock(linitial(component), STAGE_MATCH, &start);
 }
 
 /*

@@ -79,7 +79,7 @@ RefuseChangedTables(List *locked, List *found)
  * Describe the two schemas, check that the caller may merge them, and lock
  * their tables.
  */
-static void
+void
 OpenSchemas(Merge *merge)
 {
 	Oid			source = FindSchema(merge->source);
@@ -94,6 +94,12 @@ OpenSchemas(Merge *merge)
 				 errmsg("source and destination are the same schema \"%s\"",
 						merge->source),
 				 errhint("Name two schemas: the facts of the first go into the second.")));
+	if (isAnyTempNamespace(destination))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot merge into temporary tables"),
+				 errdetail("What a merge keeps of its history outlives them."),
+				 errhint("Merge into a schema of ordinary tables; temporary ones can be a source.")));
 	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
 	LockTables(merge);
@@ -104,9 +110,42 @@ OpenSchemas(Merge *merge)
 	RefuseChangedTables(merge->others, others);
 	merge->tables = tables;
 	merge->others = others;
+	NoticeViews(source, destination);
 	LoadHandlers(merge->tables);
 	foreach(lc, merge->tables)
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));
+}
+
+/*
+ * Write to the destination.  Triggers behave as under logical replication
+ * meanwhile.  That is allowed whoever calls: what the triggers of foreign keys
+ * would have checked is checked by DumpFacts().
+ */
+static void
+WriteFacts(Merge *merge)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	MarkFacts(merge);
+	DumpFacts(merge);
+	AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * Write again, noting each fact.
+ */
+static void
+WriteCarefully(Merge *merge)
+{
+	ListCell   *lc;
+
+	merge->careful = true;
+	foreach(lc, merge->tables)
+		((FactTable *) lfirst(lc))->suspended = false;
+	WriteFacts(merge);
 }
 
 /*
@@ -115,33 +154,35 @@ OpenSchemas(Merge *merge)
 static void
 RunStages(Merge *merge)
 {
-	int			nest_level;
-
-	MatchFacts(merge);
+	DoExplained(merge, MatchFacts, ExplainConversions);
 	RecordConflicts(merge);
-
-	/*
-	 * Triggers behave as under logical replication while facts are written.
-	 * That is allowed whoever calls: what the triggers of foreign keys would
-	 * have checked is checked by DumpFacts().
-	 */
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
-	MarkFacts(merge);
-	DumpFacts(merge);
-	AtEOXact_GUC(true, nest_level);
-
+	DoExplained(merge, WriteFacts, WriteCarefully);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
 }
 
 /*
- * Keep other sessions from the sequences of some tables, and make what this
- * one draws from them go away with the subtransaction: altering a sequence,
- * even to what it is, gives it new storage.  Sequences of others are left
- * alone.
+ * Keep other sessions from a sequence, if there is any, and make what this one
+ * draws from it go away with the subtransaction: altering a sequence, even to
+ * what it is, gives it new storage.  Sequences of others are left alone.
+ */
+void
+LockSequence(Oid sequence)
+{
+	SqlArgs		args = {0};
+
+	if (!OidIsValid(sequence) || !OwnsRelation(sequence, GetUserId()))
+		return;
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
+	SqlUtility(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
+						QualifiedRelation(sequence),
+						SqlFetchInt64(InvalidSnapshot,
+									  "SELECT seqincrement FROM pg_catalog.pg_sequence"
+									  " WHERE seqrelid = $1", &args)));
+}
+
+/*
+ * Do that with the sequences of some tables.
  */
 void
 LockSequences(List *tables)
@@ -151,19 +192,7 @@ LockSequences(List *tables)
 
 	foreach(lc, tables)
 		foreach(c, ((FactTable *) lfirst(lc))->columns)
-	{
-		Oid			sequence = ((Column *) lfirst(c))->sequence;
-		SqlArgs		args = {0};
-
-		if (!OidIsValid(sequence) || !OwnsRelation(sequence, GetUserId()))
-			continue;
-		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
-		SqlUtility(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
-							QualifiedRelation(sequence),
-							SqlFetchInt64(InvalidSnapshot,
-										  "SELECT seqincrement FROM pg_catalog.pg_sequence"
-										  " WHERE seqrelid = $1", &args)));
-	}
+		LockSequence(((Column *) lfirst(c))->sequence);
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "friends.h"
@@ -215,10 +216,13 @@ Datum
 factmerge_friends(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			nest_level = NewGUCNestLevel();
 	List	   *stops;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
+	SqlConnect();
+	LockSearchPath();
 	stops = FindStops(DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0)))), NIL);
 	foreach(lc, stops)
 	{
@@ -259,5 +263,7 @@ factmerge_friends(PG_FUNCTION_ARGS)
 				walks = lappend(walks, lfirst(next));
 		}
 	}
+	SqlFinish();
+	AtEOXact_GUC(true, nest_level);
 	return (Datum) 0;
 }

@@ -314,7 +314,7 @@ MarkTable(Merge *merge, FactTable *table)
 	if (!table->has_tags && mostly_both)
 	{
 		AddColumns(table, "both", psprintf(INT64_FORMAT, merge->id));
-		BeginBulk(table, Max(table->destination_facts - table->counts.in_both, 0));
+		BeginBulk(merge, table, Max(table->destination_facts - table->counts.in_both, 0));
 		SqlExecute(merge->snapshot,
 				   psprintf("UPDATE %s AS d SET " PROVENANCE_COLUMN " = 'destination', "
 							MERGE_COLUMN " = NULL WHERE NOT EXISTS"
@@ -324,7 +324,7 @@ MarkTable(Merge *merge, FactTable *table)
 	}
 	if (!table->has_tags)
 		AddColumns(table, "destination", "NULL");
-	BeginBulk(table, table->counts.in_both);
+	BeginBulk(merge, table, table->counts.in_both);
 	if (table->counts.in_both == 0)
 		return;
 	SqlExecute(merge->snapshot,

@@ -283,9 +283,10 @@ ReturnRow(Datum *values, bool *nulls, void *arg)
  * InitMaterializedSRF() has been called.  The types have to match exactly.
  */
 void
-SqlReturnRows(FunctionCallInfo fcinfo, const char *sql, SqlArgs *args)
+SqlReturnRows(FunctionCallInfo fcinfo, Snapshot snapshot, const char *sql,
+			  SqlArgs *args)
 {
-	SqlForEachRow(InvalidSnapshot, sql, args, ReturnRow, fcinfo->resultinfo);
+	SqlForEachRow(snapshot, sql, args, ReturnRow, fcinfo->resultinfo);
 }
 
 /*

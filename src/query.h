@@ -48,8 +48,8 @@ extern int64 SqlFetchInt64(Snapshot snapshot, const char *sql, SqlArgs *args);
 extern char **SqlFetchRow(Snapshot snapshot, const char *sql, SqlArgs *args);
 extern void SqlForEachRow(Snapshot snapshot, const char *sql, SqlArgs *args,
 						  SqlRowCallback callback, void *arg);
-extern void SqlReturnRows(FunctionCallInfo fcinfo, const char *sql,
-						  SqlArgs *args);
+extern void SqlReturnRows(FunctionCallInfo fcinfo, Snapshot snapshot,
+						  const char *sql, SqlArgs *args);
 extern SqlStatement *SqlPrepare(const char *sql, int nargs, Oid *types);
 extern uint64 SqlExecutePrepared(SqlStatement *statement, Datum *values,
 								 const char *nulls);

@@ -9,8 +9,8 @@
  * - the walk order: referenced tables first.  Tables that refer to each other
  *	 in a circle make a component, and stand next to each other;
  * - which columns are remapped, that is, may have another value in the
- *	 destination although the fact is the same: surrogate keys, columns that
- *	 not every sameness key holds, and what refers to a remapped column;
+ *	 destination although the fact is the same: surrogate keys, columns
+ *	 in which facts that are the same may differ, and what refers to a remapped column;
  * - what a key map has to hold: the address of a fact, and whatever remapped
  *	 references lead to.
  *
@@ -354,21 +354,6 @@ WalkOrder(List *tables)
 }
 
 /*
- * Whether every sameness key holds a column, so that facts that are the same
- * have the same value there.
- */
-static bool
-IsInEverySameness(FactTable *table, Column *column)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->sameness)
-		if (!list_member_ptr(((UniqueKey *) lfirst(lc))->columns, column))
-			return false;
-	return true;
-}
-
-/*
  * Let one reference pass on that what it refers to is remapped; returns
  * whether that was news.
  */
@@ -418,7 +403,7 @@ FindRemappedColumns(List *tables)
 			Column	   *column = lfirst(c);
 
 			column->remapped = column->surrogate ||
-				!IsInEverySameness(table, column);
+				!IsSameIn(table, column);
 		}
 	}
 	while (news)

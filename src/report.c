@@ -261,7 +261,7 @@ factmerge_report(PG_FUNCTION_ARGS)
 	SqlConnect();
 	LockSearchPath();
 	SqlAddArg(&args, INT8OID, Int64GetDatum(MergeArgument(fcinfo)));
-	SqlReturnRows(fcinfo,
+	SqlReturnRows(fcinfo, InvalidSnapshot,
 				  "SELECT fact_table, " COUNT_COLUMNS ", match_ms, dump_ms, mark_ms,"
 				  " friends_ms, replay_ms FROM factmerge.merge_table"
 				  " WHERE merge_id = $1 ORDER BY \"position\"", &args);

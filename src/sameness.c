@@ -28,7 +28,7 @@
  * Append, where nulls are equal, that columns do not look null merely because
  * what they refer to has not been matched yet.
  */
-static void
+void
 AppendNotWaiting(StringInfo sql, FactTable *table, List *columns)
 {
 	ListCell   *lc;
@@ -73,6 +73,9 @@ HasUnidentified(FactTable *table)
 	ListCell   *lc;
 	ListCell   *c;
 
+	/* A rule may say of a fact that it is not even the same as itself */
+	if (table->rule)
+		return true;
 	foreach(lc, table->sameness)
 	{
 		UniqueKey  *key = lfirst(lc);
@@ -84,6 +87,16 @@ HasUnidentified(FactTable *table)
 			return false;
 	}
 	return table->sameness != NIL;
+}
+
+/*
+ * How many ways there are to find the counterpart of a fact that something
+ * identifies.
+ */
+static int
+KeyCount(FactTable *table)
+{
+	return table->rule ? 1 : list_length(table->sameness);
 }
 
 /*
@@ -119,16 +132,52 @@ AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table, const char *
 }
 
 /*
- * Append the join of the source's row with its counterparts: one destination
- * row d1, d2, ... per sameness key, or one for the whole row, and one more for
- * facts without identity.
+ * Append the counterpart, d1, that the declared rule has found.
+ */
+static void
+AppendPair(StringInfo sql, FactTable *table)
+{
+	StringInfoData source;
+	StringInfoData destination;
+	ListCell   *lc;
+
+	initStringInfo(&source);
+	initStringInfo(&destination);
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+		Oid			operator = EqualityOperator(column->type);
+		int			number = column->map_number;
+
+		if (foreach_current_index(lc) > 0)
+		{
+			appendStringInfoString(&source, " AND ");
+			appendStringInfoString(&destination, " AND ");
+		}
+		AppendEquality(&source, psprintf("p.s%d", number), operator,
+					   SourceValue(column), column->collation);
+		AppendEquality(&destination, psprintf("p.d%d", number), operator,
+					   psprintf("d1.%s", quote_identifier(column->name)),
+					   column->collation);
+	}
+	appendStringInfo(sql, " LEFT JOIN %s AS p ON %s LEFT JOIN %s AS d1 ON %s",
+					 table->pairs, source.data,
+					 QualifiedRelation(table->destination), destination.data);
+}
+
+/*
+ * Append the join of the source's row with its counterparts: the one by the
+ * declared rule, or one destination row d1, d2, ... per sameness key, or one
+ * for the whole row; and one more for facts without identity.
  */
 static void
 AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 {
 	ListCell   *lc;
 
-	if (table->sameness == NIL)
+	if (table->rule)
+		AppendPair(sql, table);
+	else if (table->sameness == NIL)
 	{
 		appendStringInfo(sql, " LEFT JOIN %s AS d1 ON ",
 						 QualifiedRelation(table->destination));
@@ -149,7 +198,7 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 	}
 	if (table->has_tags && HasUnidentified(table))
 		AppendEarlierCopies(sql, merge, table,
-							psprintf("d%d", list_length(table->sameness) + 1));
+							psprintf("d%d", KeyCount(table) + 1));
 }
 
 /*
@@ -186,9 +235,9 @@ AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
 static int
 CounterpartCount(FactTable *table, MatchMode mode)
 {
-	if (table->sameness == NIL || mode == MATCH_KNOWN)
+	if (KeyCount(table) == 0 || mode == MATCH_KNOWN)
 		return 1;
-	return list_length(table->sameness) +
+	return KeyCount(table) +
 		(table->has_tags && HasUnidentified(table) ? 1 : 0);
 }
 
@@ -200,7 +249,7 @@ bool
 NeedsChoice(FactTable *table, MatchMode mode)
 {
 	return (mode == MATCH_ALL || mode == MATCH_LEVEL) &&
-		CounterpartCount(table, mode) > list_length(table->sameness);
+		CounterpartCount(table, mode) > KeyCount(table);
 }
 
 /*
@@ -299,7 +348,9 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		AppendFound(sql, table, mode, "ctid");
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
-	appendStringInfoString(sql, " AS in_both");
+	appendStringInfo(sql, " AS in_both, %s AS inexact",
+					 table->rule && (mode == MATCH_ALL || mode == MATCH_LEVEL) ?
+					 "COALESCE(p.inexact, false)" : "false");
 	foreach(lc, table->columns)
 	{
 		Column	   *column = lfirst(lc);
@@ -319,16 +370,26 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 }
 
 /*
+ * Append that the source's row has no address yet.
+ */
+void
+AppendNoAddressYet(StringInfo sql, Merge *merge, FactTable *table)
+{
+	appendStringInfo(sql, " AND NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = " INT64_FORMAT " AND ",
+					 table->map, merge->id);
+	AppendMapJoin(sql, table, "m", "source", "s");
+	appendStringInfoChar(sql, ')');
+}
+
+/*
  * Append the conditions of a component: leave out what has an address, and
  * while matching what has no counterpart (yet).
  */
 void
 AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
-	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS m WHERE m.merge_id = " INT64_FORMAT " AND ",
-					 table->map, merge->id);
-	AppendMapJoin(sql, table, "m", "source", "s");
-	appendStringInfoChar(sql, ')');
+	appendStringInfoString(sql, " WHERE true");
+	AppendNoAddressYet(sql, merge, table);
 	if (mode == MATCH_REST)
 		return;
 	appendStringInfoString(sql, " AND ");
@@ -385,7 +446,8 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 
 /*
  * Refuse two facts of the source that are the same as one fact of the
- * destination, each by another key.
+ * destination, each by another key.  Where several may be the same by one key,
+ * that cannot be told.
  */
 void
 RefuseFusion(Merge *merge, FactTable *table)
@@ -394,7 +456,7 @@ RefuseFusion(Merge *merge, FactTable *table)
 	char	  **row;
 	ListCell   *lc;
 
-	if (list_length(table->sameness) < 2)
+	if (list_length(table->sameness) < 2 || MayFold(table))
 		return;
 	initStringInfo(&same);
 	foreach(lc, table->address)
@@ -432,7 +494,7 @@ RefuseFusion(Merge *merge, FactTable *table)
 void
 RefuseIndistinct(FactTable *table)
 {
-	if (table->sameness == NIL && WholeRow(table) == NIL)
+	if (!table->rule && table->sameness == NIL && WholeRow(table) == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot tell the facts of table \"%s\" apart", table->name),

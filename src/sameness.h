@@ -21,6 +21,8 @@ typedef enum MatchMode
 
 extern bool HasUnidentified(FactTable *table);
 extern bool IsDrawn(Column *column);
+extern void AppendNotWaiting(StringInfo sql, FactTable *table, List *columns);
+extern void AppendNoAddressYet(StringInfo sql, Merge *merge, FactTable *table);
 extern bool NeedsChoice(FactTable *table, MatchMode mode);
 extern void AppendMatches(StringInfo sql, Merge *merge, FactTable *table,
 						  MatchMode mode);

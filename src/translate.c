@@ -74,7 +74,10 @@ AppendSourceValue(StringInfo sql, Column *column)
 		appendStringInfo(sql, " COLLATE %s", QualifiedCollation(column->collation));
 }
 
-static char *
+/*
+ * The same by itself.
+ */
+char *
 SourceValue(Column *column)
 {
 	StringInfoData sql;

@@ -48,7 +48,7 @@ ReturnDerived(FunctionCallInfo fcinfo, FactTable *table)
 {
 	if (table->counts.derived == 0)
 		return;
-	SqlReturnRows(fcinfo,
+	SqlReturnRows(fcinfo, InvalidSnapshot,
 				  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass,"
 						   " pg_catalog.to_jsonb(x) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
 						   " FROM %s AS x WHERE x." MERGE_COLUMN " = 0 AND x." PROVENANCE_COLUMN " = 'derived'",

@@ -1,0 +1,200 @@
+/*-------------------------------------------------------------------------
+ *
+ * condition.c
+ *	  the condition of a declared sameness
+ *
+ * A condition is an SQL boolean over two rows, source and destination.  It is
+ * parsed and analysed by the server like any other expression, and kept as
+ * the server's own text of the result, in which every name is qualified.  So
+ * it means the same whatever the search_path of a later merge.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "compat.h"
+#include "rule.h"
+
+/* What the server writes before the expression of a query without tables */
+#define BEFORE_EXPRESSION " SELECT "
+
+/* For the error context */
+typedef struct Parsed
+{
+	Relation	relation;
+	const char *condition;
+} Parsed;
+
+/* Collects the columns that an expression names */
+typedef struct Named
+{
+	Relation	relation;
+	int			level;			/* of subqueries */
+	List	   *names;			/* of char * */
+} Named;
+
+/*
+ * Say in errors whose condition it is; a position is one in the condition, not
+ * in the statement that called us.
+ */
+static void
+ConditionContext(void *arg)
+{
+	Parsed	   *parsed = arg;
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(parsed->condition);
+	}
+	errcontext("condition of the sameness of table \"%s\"",
+			   RelationGetRelationName(parsed->relation));
+}
+
+/*
+ * The raw parse tree of a condition: an expression and nothing around it.
+ */
+static Node *
+ParseExpression(const char *condition)
+{
+	List	   *trees = raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) ((RawStmt *) linitial(trees))->stmt;
+
+	if (list_length(select->targetList) != 1 || select->distinctClause ||
+		select->intoClause || select->fromClause || select->whereClause ||
+		select->groupClause || select->havingClause || select->windowClause ||
+		select->valuesLists || select->sortClause || select->limitOffset ||
+		select->limitCount || select->lockingClause || select->withClause ||
+		select->op != SETOP_NONE ||
+		((ResTarget *) linitial(select->targetList))->name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("a condition is one expression"),
+				 errhint("Compare columns of source with columns of destination.")));
+	return ((ResTarget *) linitial(select->targetList))->val;
+}
+
+/*
+ * Collect the columns of the two rows that an expression names, and refuse
+ * what is no column.
+ */
+static bool
+CollectNames(Node *node, Named *named)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varlevelsup == (Index) named->level)
+	{
+		Var		   *var = (Var *) node;
+		char	   *name;
+
+		if (var->varattno <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a condition cannot look at whole rows or system columns"),
+					 errhint("Name the columns to compare.")));
+		name = NameStr(TupleDescAttr(RelationGetDescr(named->relation),
+									 var->varattno - 1)->attname);
+		if (IsProvenanceColumn(name))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("a condition cannot look at column \"%s\"", name),
+					 errdetail("It is not part of the fact.")));
+		named->names = lappend(named->names, pstrdup(name));
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		named->level++;
+		result = query_tree_walker((Query *) node, CollectNames, named, 0);
+		named->level--;
+		return result;
+	}
+	return expression_tree_walker(node, CollectNames, named);
+}
+
+/*
+ * The text of an analysed expression over the tables of a parse state.
+ */
+static char *
+ExpressionText(ParseState *pstate, Node *expression)
+{
+	Query	   *query = makeNode(Query);
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = pstate->p_rtable;
+	QUERY_PERMISSIONS(query, pstate);
+	query->jointree = makeFromExpr(NIL, NULL);
+	query->hasSubLinks = pstate->p_hasSubLinks;
+	query->targetList = list_make1(makeTargetEntry((Expr *) expression, 1,
+												   NULL, false));
+	LockSearchPath();
+	text = pg_get_querydef(query, false);
+	AtEOXact_GUC(true, nest_level);
+	if (strncmp(text, BEFORE_EXPRESSION, strlen(BEFORE_EXPRESSION)) != 0)
+		elog(ERROR, "unexpected text of a condition: %s", text);
+	return text + strlen(BEFORE_EXPRESSION);
+}
+
+/*
+ * Check a condition on the facts of a relation; returns it with all names
+ * resolved, and the names of the columns that it looks at.
+ */
+char *
+ResolveCondition(Relation relation, const char *condition, List **names)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Parsed		parsed = {relation, condition};
+	Named		named = {relation, 0, NIL};
+	ErrorContextCallback context = {error_context_stack, ConditionContext, &parsed};
+	static const char *const rows[] = {"source", "destination"};
+	Node	   *expression;
+	char	   *text;
+
+	error_context_stack = &context;
+	pstate->p_sourcetext = condition;
+	for (size_t i = 0; i < lengthof(rows); i++)
+		addNSItemToQuery(pstate,
+						 addRangeTableEntryForRelation(pstate, relation,
+													   AccessShareLock,
+													   makeAlias(rows[i], NIL),
+													   false, true),
+						 false, true, true);
+	expression = transformExpr(pstate, ParseExpression(condition), EXPR_KIND_WHERE);
+	expression = coerce_to_boolean(pstate, expression, "condition");
+	assign_expr_collations(pstate, expression);
+	if (contain_volatile_functions(expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("a condition cannot call volatile functions"),
+				 errdetail("Which facts are the same would depend on when they are compared.")));
+	CollectNames(expression, &named);
+	text = ExpressionText(pstate, expression);
+	error_context_stack = context.previous;
+	*names = named.names;
+	return text;
+}

@@ -1,0 +1,351 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold.c
+ *	  facts that become the same because what they refer to has
+ *
+ * Several facts of the source may be the same as one fact of the destination.
+ * Where two such points are one, two edges from them may be one edge: before
+ * the merge their ends differed, now they do not.  If the destination has the
+ * edge, both are matched with it.  If not, both would be copied, and a unique
+ * key would be violated or one fact be there twice.
+ *
+ * So of the facts to be copied, those are looked for that are equal in a
+ * sameness key (or as a whole row) once their references are translated, though
+ * they refer to different facts in the source.  Only that with the lowest key
+ * is copied, and the key map leads from the others to it; they are folded.
+ * Facts that were equal in the source already remain as many as they were.
+ *
+ * That can make further facts equal, in tables that refer to this one: those
+ * come later in walk order; or within a circle of tables, which is gone
+ * through until nothing is folded any more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "factmerge.h"
+#include "rule.h"
+
+/* One way in which facts can become equal */
+typedef struct FoldKey
+{
+	List	   *columns;		/* of Column */
+	List	   *never_null;		/* of Column: a null there equals nothing */
+} FoldKey;
+
+/*
+ * Whether sameness itself lets several facts of the source be one.
+ */
+static bool
+IsManyToOne(FactTable *table)
+{
+	ListCell   *lc;
+
+	if (table->rule || table->sameness == NIL)
+		return true;
+	foreach(lc, table->sameness)
+		if (!((UniqueKey *) lfirst(lc))->in_source)
+		return true;
+	return false;
+}
+
+/*
+ * Whether a reference may lead from several facts to one.
+ */
+static bool
+IsFolding(Reference *reference)
+{
+	if (!reference->remapped)
+		return false;
+	if (reference->target->settled)
+		return reference->target->folds;
+	return IsManyToOne(reference->target);
+}
+
+/*
+ * Whether several facts of the source may be one fact of the destination.
+ */
+bool
+MayFold(FactTable *table)
+{
+	ListCell   *lc;
+
+	if (IsManyToOne(table))
+		return true;
+	foreach(lc, table->references)
+		if (IsFolding(lfirst(lc)))
+		return true;
+	return false;
+}
+
+static char *
+DestinationColumns(FactTable *table, const char *alias)
+{
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, table->map_columns)
+	{
+		AppendSeparator(&sql, ", ", &first);
+		appendStringInfo(&sql, "%sdestination_%d", alias,
+						 ((Column *) lfirst(lc))->map_number);
+	}
+	return sql.data;
+}
+
+/*
+ * Whether several facts of the source are one fact of the destination, as far
+ * as that matters to those that refer to them.
+ */
+bool
+HasFolded(Merge *merge, FactTable *table)
+{
+	bool		referred_to = false;
+	ListCell   *lc;
+
+	foreach(lc, table->referrers)
+		referred_to |= ((Reference *) lfirst(lc))->remapped;
+	return referred_to &&
+		SqlFetchRow(merge->snapshot,
+					psprintf("SELECT 1 FROM %s GROUP BY %s HAVING pg_catalog.count(*) > 1 LIMIT 1",
+							 table->map, DestinationColumns(table, "")), NULL) != NULL;
+}
+
+static FoldKey *
+MakeFoldKey(List *columns, List *never_null)
+{
+	FoldKey    *key = palloc(sizeof(FoldKey));
+
+	key->columns = columns;
+	key->never_null = never_null;
+	return key;
+}
+
+/*
+ * The ways in which facts of a table can become equal.
+ */
+static List *
+FoldKeys(FactTable *table)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	if (table->rule)
+	{
+		List	   *never_null = list_copy(table->rule->key->columns);
+
+		foreach(lc, table->rule->tolerances)
+			never_null = lappend(never_null, ((Tolerance *) lfirst(lc))->column);
+		return list_make1(MakeFoldKey(table->rule->columns, never_null));
+	}
+	if (table->sameness == NIL)
+		return list_make1(MakeFoldKey(WholeRow(table), NIL));
+	foreach(lc, table->sameness)
+	{
+		UniqueKey  *key = lfirst(lc);
+
+		keys = lappend(keys, MakeFoldKey(key->columns,
+										 key->nulls_not_distinct ? NIL : key->columns));
+	}
+	return keys;
+}
+
+/*
+ * The columns of a key whose references may lead from several facts to one.
+ */
+static List *
+FoldingColumns(FoldKey *key)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, key->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (column->reference && IsFolding(column->reference))
+			columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+/*
+ * Append the facts that a key makes equal to one with a lower key: their
+ * addresses in the source (s1, ...) and in the destination (o1, ...), and all
+ * that the key map has of the other (destination_1, ...).
+ */
+static void
+AppendFolded(StringInfo sql, Merge *merge, FactTable *table, FoldKey *key,
+			 List *folding)
+{
+	StringInfoData inner;
+	StringInfoData before;
+	StringInfoData first_before;
+	ListCell   *lc;
+
+	initStringInfo(&inner);
+	initStringInfo(&before);
+	initStringInfo(&first_before);
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfo(&inner, "n.source_%d AS s%d, n.destination_%d AS o%d, ",
+						 column->map_number, column->map_number,
+						 column->map_number, column->map_number);
+	}
+	foreach(lc, table->map_columns)
+	{
+		int			number = ((Column *) lfirst(lc))->map_number;
+
+		appendStringInfo(&inner, "pg_catalog.first_value(n.destination_%d) OVER w AS destination_%d, ",
+						 number, number);
+	}
+	foreach(lc, folding)
+	{
+		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
+		int			number = foreach_current_index(lc) + 1;
+		const char *separator = number > 1 ? ", " : "";
+
+		appendStringInfo(&inner, "%ss.%s AS before_%d, pg_catalog.first_value(s.%s) OVER w AS first_before_%d",
+						 separator, name, number, name, number);
+		appendStringInfo(&before, "%sf.before_%d", separator, number);
+		appendStringInfo(&first_before, "%sf.first_before_%d", separator, number);
+	}
+	appendStringInfo(sql, "SELECT f.* FROM (SELECT %s FROM ", inner.data);
+	AppendSourceRow(sql, merge, table, false);
+	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
+					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
+	AppendMapJoin(sql, table, "n", "source", "s");
+	foreach(lc, key->never_null)
+		appendStringInfo(sql, "%s s.%s IS NOT NULL",
+						 foreach_current_index(lc) ? " AND" : " WHERE",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	appendStringInfoString(sql, " WINDOW w AS (PARTITION BY ");
+	foreach(lc, key->columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfoString(sql, foreach_current_index(lc) ? ", (" : "(");
+		AppendMatched(sql, column);
+		appendStringInfoString(sql, OidIsValid(EqualityOperator(column->type)) ?
+							   ")" : ")::pg_catalog.text");
+	}
+	appendStringInfoString(sql, " ORDER BY ");
+	foreach(lc, table->address)
+		appendStringInfo(sql, "%sn.source_%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+	appendStringInfo(sql, ")) AS f WHERE ROW(%s) IS DISTINCT FROM ROW(%s)",
+					 before.data, first_before.data);
+}
+
+/*
+ * Append that a row of the key map, in one half, has the address x.prefix1, ...
+ */
+static void
+AppendHasAddress(StringInfo sql, FactTable *table, const char *half, const char *prefix)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("m.%s_%d", half, column->map_number),
+					   EqualityOperator(column->type),
+					   psprintf("x.%s%d", prefix, column->map_number),
+					   column->collation);
+	}
+}
+
+/*
+ * Fold the facts that one key makes equal; returns how many.  What has been
+ * folded with one of them before goes with it.
+ */
+static uint64
+FoldByKey(Merge *merge, FactTable *table, FoldKey *key, List *folding)
+{
+	StringInfoData sql;
+	char	   *update = psprintf("UPDATE %s AS m SET folded = true, (%s) = ROW (%s) FROM x"
+								  " WHERE m.merge_id = " INT64_FORMAT,
+								  table->map, DestinationColumns(table, ""),
+								  DestinationColumns(table, "x."), merge->id);
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "WITH x AS MATERIALIZED (");
+	AppendFolded(&sql, merge, table, key, folding);
+	appendStringInfo(&sql, "), followers AS (%s AND m.folded", update);
+	AppendHasAddress(&sql, table, "destination", "o");
+	appendStringInfo(&sql, ") %s", update);
+	AppendHasAddress(&sql, table, "source", "s");
+	return SqlExecute(merge->snapshot, sql.data, NULL);
+}
+
+/*
+ * Fold facts of a table in every way; returns how many.
+ */
+static uint64
+FoldTable(Merge *merge, FactTable *table)
+{
+	uint64		count = 0;
+	ListCell   *lc;
+
+	foreach(lc, FoldKeys(table))
+	{
+		FoldKey    *key = lfirst(lc);
+		List	   *folding = FoldingColumns(key);
+
+		if (folding != NIL)
+			count += FoldByKey(merge, table, key, folding);
+	}
+	return count;
+}
+
+/*
+ * Take what has been folded out of the draft.
+ */
+static void
+ForgetDrafts(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DELETE FROM %s AS x USING %s AS m WHERE m.folded AND m.merge_id = " INT64_FORMAT,
+					 table->draft, table->map, merge->id);
+	AppendHasAddress(&sql, table, "source", "source_");
+	SqlExecute(merge->snapshot, sql.data, NULL);
+}
+
+/*
+ * Fold facts of the tables of a component, until nothing changes.
+ */
+void
+FoldFacts(Merge *merge, List *component)
+{
+	List	   *folded = NIL;
+	bool		again = true;
+	ListCell   *lc;
+
+	while (again)
+	{
+		again = false;
+		foreach(lc, component)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (FoldTable(merge, lfirst(lc)) == 0)
+				continue;
+			folded = list_append_unique_ptr(folded, lfirst(lc));
+			again = true;
+		}
+	}
+	foreach(lc, folded)
+		if (((FactTable *) lfirst(lc))->draft)
+		ForgetDrafts(merge, lfirst(lc));
+}

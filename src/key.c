@@ -1,0 +1,339 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  the keys of a fact table, and what they are good for
+ *
+ * The keys are the unique indexes of the destination.  Out of them follows
+ *
+ * - which columns hold surrogate keys: those of a key that have an identity, a
+ *	 sequence or a random uuid as default;
+ * - the address of a fact: a key that both sides enforce, else tableoid and
+ *	 ctid;
+ * - its sameness, where none is declared (rule.c): every key without a surrogate column, else
+ *	 a primary key that is a random uuid, else the whole row (no key).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "factmerge.h"
+#include "rule.h"
+#include "rule.h"
+
+/*
+ * The columns of a unique index, as names; NIL unless it is valid and on
+ * plain columns of the whole table.
+ */
+static List *
+UniqueIndexColumns(Relation index, Relation relation)
+{
+	Form_pg_index form = index->rd_index;
+	List	   *names = NIL;
+
+	if (!form->indisunique || !form->indisvalid || form->indisexclusion ||
+		RelationGetIndexPredicate(index) != NIL ||
+		RelationGetIndexExpressions(index) != NIL)
+		return NIL;
+	for (int i = 0; i < form->indnkeyatts; i++)
+		names = lappend(names,
+						pstrdup(NameStr(TupleDescAttr(RelationGetDescr(relation),
+													  form->indkey.values[i] - 1)->attname)));
+	return names;
+}
+
+/*
+ * Whether the source, too, enforces a key of the destination.
+ */
+static bool
+SourceEnforces(Relation source, UniqueKey *key)
+{
+	List	   *indexes = RelationGetIndexList(source);
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		List	   *names = UniqueIndexColumns(index, source);
+		ListCell   *column;
+
+		if (names != NIL && index->rd_index->indimmediate &&
+			list_length(names) == list_length(key->columns))
+		{
+			found = true;
+			foreach(column, key->columns)
+			{
+				ListCell   *name;
+				bool		among = false;
+
+				foreach(name, names)
+					among |= strcmp(lfirst(name),
+									((Column *) lfirst(column))->name) == 0;
+				found &= among;
+			}
+		}
+		index_close(index, AccessShareLock);
+		if (found)
+			break;
+	}
+	return found;
+}
+
+/*
+ * Make a key of a unique index of the destination, unless the source lacks one
+ * of its columns.
+ */
+static void
+DescribeKey(FactTable *table, Relation index, Relation source,
+			Relation destination)
+{
+	List	   *names = UniqueIndexColumns(index, destination);
+	UniqueKey  *key;
+	ListCell   *lc;
+	int			i = 0;
+
+	if (names == NIL)
+		return;
+	key = palloc0(sizeof(UniqueKey));
+	key->name = pstrdup(RelationGetRelationName(index));
+	key->primary = index->rd_index->indisprimary;
+	key->immediate = index->rd_index->indimmediate;
+	key->nulls_not_distinct = index->rd_index->indnullsnotdistinct;
+	foreach(lc, names)
+	{
+		Column	   *column = FindColumn(table, lfirst(lc));
+
+		if (column == NULL)
+			return;
+		column->surrogate = column->new_value != NULL;
+		key->columns = lappend(key->columns, column);
+		key->operators = lappend_oid(key->operators,
+									 get_opfamily_member(index->rd_opfamily[i],
+														 index->rd_opcintype[i],
+														 index->rd_opcintype[i],
+														 BTEqualStrategyNumber));
+		key->collations = lappend_oid(key->collations, index->rd_indcollation[i]);
+		i++;
+	}
+	key->in_source = source == NULL || SourceEnforces(source, key);
+	if (key->primary)
+		table->keys = lcons(key, table->keys);
+	else
+		table->keys = lappend(table->keys, key);
+}
+
+/*
+ * Describe the keys of a table, the primary key first, and note constraints
+ * that are checked by triggers rather than by the index.
+ */
+void
+DescribeKeys(FactTable *table, Relation source, Relation destination)
+{
+	List	   *indexes = RelationGetIndexList(destination);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		DescribeKey(table, index, source, destination);
+		if (!index->rd_index->indimmediate)
+			table->deferred_keys = lappend_oid(table->deferred_keys,
+											   RelationGetRelid(index));
+		index_close(index, AccessShareLock);
+	}
+}
+
+/*
+ * Whether the rows of a relation are somewhere else.
+ */
+static bool
+IsForeign(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE;
+}
+
+static Column *
+SystemColumn(const char *name, Oid type)
+{
+	Column	   *column = palloc0(sizeof(Column));
+
+	column->name = pstrdup(name);
+	column->type = type;
+	column->typmod = -1;
+	column->system = true;
+	return column;
+}
+
+/*
+ * Choose what addresses a fact: the first key that both sides enforce and
+ * that holds no nulls, else where the row lies.  A foreign table enforces
+ * nothing itself, so the key is tried on its rows later (match.c).
+ */
+void
+ChooseAddress(FactTable *table, Relation source)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->keys)
+	{
+		UniqueKey  *key = lfirst(lc);
+		bool		usable = key->immediate;
+		ListCell   *column;
+
+		foreach(column, key->columns)
+			usable &= !((Column *) lfirst(column))->nullable;
+		if (usable && (key->in_source || IsForeign(source)))
+		{
+			table->untried_key = !key->in_source;
+			table->keyed = true;
+			table->address = key->columns;
+			return;
+		}
+	}
+	table->address = list_make2(SystemColumn("tableoid", OIDOID),
+								SystemColumn("ctid", TIDOID));
+}
+
+/*
+ * Choose what says that two facts are the same: what is declared, else the
+ * keys, else the whole row.
+ */
+void
+ChooseSameness(FactTable *table)
+{
+	ListCell   *lc;
+
+	table->rule = LoadRule(table);
+	if (table->rule)
+	{
+		/* Whoever says that a generated key is the same means its value */
+		foreach(lc, table->rule->key->columns)
+			((Column *) lfirst(lc))->surrogate = false;
+		return;
+	}
+	foreach(lc, table->keys)
+	{
+		UniqueKey  *key = lfirst(lc);
+		bool		natural = true;
+		ListCell   *column;
+
+		foreach(column, key->columns)
+			natural &= !((Column *) lfirst(column))->surrogate;
+		if (natural)
+			table->sameness = lappend(table->sameness, key);
+	}
+	if (table->sameness != NIL)
+	{
+		table->paired = list_length(table->sameness) == 1 &&
+			((UniqueKey *) linitial(table->sameness))->in_source;
+		return;
+	}
+
+	/* A random uuid is the same wherever it went, so it can stay */
+	foreach(lc, table->keys)
+	{
+		UniqueKey  *key = lfirst(lc);
+		bool		random = key->primary;
+		ListCell   *column;
+
+		foreach(column, key->columns)
+			random &= ((Column *) lfirst(column))->random ||
+				!((Column *) lfirst(column))->surrogate;
+		if (!random)
+			continue;
+		foreach(column, key->columns)
+			((Column *) lfirst(column))->surrogate = false;
+		table->sameness = list_make1(key);
+		table->paired = key->in_source;
+		return;
+	}
+}
+
+/*
+ * Whether facts that are the same have the same value in a column.
+ */
+bool
+IsSameIn(FactTable *table, Column *column)
+{
+	ListCell   *lc;
+
+	if (table->rule)
+		return list_member_ptr(table->rule->key->columns, column);
+	foreach(lc, table->sameness)
+		if (!list_member_ptr(((UniqueKey *) lfirst(lc))->columns, column))
+		return false;
+	return true;
+}
+
+/*
+ * SQL for a text "(column, ...)=(value, ...)" that names a fact in a message.
+ */
+static char *
+AddressAs(FactTable *table, char *(*value) (Column *column, const char *of),
+		  const char *of)
+{
+	StringInfoData names;
+	StringInfoData values;
+	ListCell   *lc;
+	bool		first = true;
+
+	initStringInfo(&names);
+	initStringInfo(&values);
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (!first)
+			appendStringInfoString(&names, ", ");
+		appendStringInfoString(&names, column->name);
+		AppendSeparator(&values, ", ", &first);
+		appendStringInfoString(&values, value(column, of));
+	}
+	return psprintf("pg_catalog.concat(%s, pg_catalog.concat_ws(', ', %s), ')')",
+					quote_literal_cstr(psprintf("(%s)=(", names.data)),
+					values.data);
+}
+
+static char *
+ValueInRow(Column *column, const char *alias)
+{
+	return psprintf("%s.%s", alias, quote_identifier(column->name));
+}
+
+static char *
+ValueInMap(Column *column, const char *half)
+{
+	return psprintf("%s_%d", half, column->map_number);
+}
+
+/*
+ * SQL for a text that names the fact of a row in a message: its address, or
+ * the whole row where it has no key.
+ */
+char *
+AddressText(FactTable *table, const char *alias)
+{
+	if (!table->keyed)
+		return psprintf("%s::pg_catalog.text", alias);
+	return AddressAs(table, ValueInRow, alias);
+}
+
+/*
+ * The same for a fact of one half of a row of the key map, as in "m.source".
+ */
+char *
+MapAddressText(FactTable *table, const char *half)
+{
+	return AddressAs(table, ValueInMap, half);
+}

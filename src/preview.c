@@ -1,0 +1,182 @@
+/*-------------------------------------------------------------------------
+ *
+ * preview.c
+ *	  what a merge would make of the source's facts
+ *
+ * The facts are matched as in a merge, but in a subtransaction that is taken
+ * back, with key maps that are temporary tables, and with keys for new facts
+ * that come from sequences of their own.  So nothing is written, nobody is
+ * kept from writing, and to look at the source and the destination is enough
+ * of a right.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "factmerge.h"
+
+PG_FUNCTION_INFO_V1(factmerge_preview);
+
+/* What the work needs to know */
+typedef struct Preview
+{
+	FunctionCallInfo fcinfo;
+	int32		examples;
+} Preview;
+
+/*
+ * Let new keys be drawn from a temporary sequence below all that there are.
+ */
+static void
+DrawElsewhere(Merge *merge, FactTable *table, Column *column)
+{
+	char	   *sequence = psprintf("pg_temp.factmerge_preview_%d_%d",
+									table->position, column->number);
+	const char *name = quote_identifier(column->name);
+	int64		start = SqlFetchInt64(merge->snapshot,
+									  psprintf("SELECT LEAST(pg_catalog.min(%s), 0)::pg_catalog.int8 - 1 FROM %s",
+											   name, QualifiedRelation(table->destination)), NULL);
+
+	SqlUtility(psprintf("CREATE TEMPORARY SEQUENCE %s INCREMENT BY -1 MAXVALUE " INT64_FORMAT,
+						sequence, start));
+	column->new_value = psprintf("pg_catalog.nextval(%s)", quote_literal_cstr(sequence));
+}
+
+/*
+ * Keep the sequences of the destination as they are.  Those whose values
+ * become part of something else than a number are taken back instead.
+ */
+static void
+SpareSequences(Merge *merge)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, merge->tables)
+		foreach(c, ((FactTable *) lfirst(lc))->columns)
+	{
+		Column	   *column = lfirst(c);
+
+		if (IsNumbered(column))
+			DrawElsewhere(merge, lfirst(lc), column);
+		else if (column->surrogate)
+			LockSequence(column->sequence);
+	}
+}
+
+/*
+ * Return one outcome of a table: how many facts, and examples of them, given
+ * what selects them as s, m and d.
+ */
+static void
+ReturnOutcome(Merge *merge, Preview *preview, FactTable *table,
+			  const char *outcome, int64 facts, const char *rows)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s::pg_catalog.name, %s::pg_catalog.text, " INT64_FORMAT "::pg_catalog.int8,"
+					 " e.source, e.destination FROM (VALUES (1)) AS one"
+					 " LEFT JOIN (SELECT pg_catalog.to_jsonb(s) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "' AS source,"
+					 " CASE WHEN d.ctid IS NOT NULL THEN pg_catalog.to_jsonb(d) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "' END AS destination"
+					 " %s ORDER BY ",
+					 quote_literal_cstr(table->name), quote_literal_cstr(outcome),
+					 facts, rows);
+	foreach(lc, table->address)
+		appendStringInfo(&sql, "%sm.source_%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+	appendStringInfo(&sql, " LIMIT %d) AS e ON true", preview->examples);
+	SqlReturnRows(preview->fcinfo, merge->snapshot, sql.data, NULL);
+}
+
+/*
+ * SQL for the facts of a table whose row in the key map meets a condition.
+ */
+static char *
+FactsWhere(FactTable *table, const char *condition)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "FROM %s AS s JOIN %s AS m ON ",
+					 QualifiedRelation(table->source), table->map);
+	AppendMapJoin(&sql, table, "m", "source", "s");
+	appendStringInfo(&sql, " LEFT JOIN %s AS d ON ", QualifiedRelation(table->destination));
+	AppendMapJoin(&sql, table, "m", "destination", "d");
+	appendStringInfo(&sql, " WHERE %s", condition);
+	return sql.data;
+}
+
+/*
+ * Return what would become of the facts of a table.
+ */
+static void
+ReturnTable(Merge *merge, Preview *preview, FactTable *table)
+{
+	const char *copied = "m.merge_id = 0 AND NOT m.in_both AND NOT m.folded";
+	char	   *conflicting = ConflictingFacts(merge, table);
+
+	ReportActivity(merge, table, "previewing");
+	ReturnOutcome(merge, preview, table, "in both", table->counts.in_both,
+				  FactsWhere(table, psprintf("NOT (%s)", copied)));
+	ReturnOutcome(merge, preview, table, "copied", table->counts.copied,
+				  FactsWhere(table, copied));
+	ReturnOutcome(merge, preview, table, "conflict",
+				  SqlFetchInt64(merge->snapshot,
+								psprintf("SELECT pg_catalog.count(*) %s", conflicting), NULL),
+				  conflicting);
+}
+
+/* The work: match, and return what that comes to */
+static void
+PreviewMerge(Merge *merge, void *arg)
+{
+	ListCell   *lc;
+
+	SpareSequences(merge);
+	DoExplained(merge, MatchFacts, ExplainConversions);
+	foreach(lc, merge->tables)
+		ReturnTable(merge, arg, lfirst(lc));
+}
+
+/*
+ * factmerge_preview(name, name, integer)
+ */
+Datum
+factmerge_preview(PG_FUNCTION_ARGS)
+{
+	Preview		preview = {fcinfo, PG_GETARG_INT32(2)};
+	Merge	   *merge;
+	int			nest_level;
+
+	if (preview.examples < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the number of examples must not be negative")));
+	InitMaterializedSRF(fcinfo, 0);
+	SqlConnect();
+	EnterMerge(CurrentMemoryContext);
+	nest_level = NewGUCNestLevel();
+	merge = palloc0(sizeof(Merge));
+	merge->source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	merge->dry_run = true;
+	merge->preview = true;
+	merge->search_path = LockSearchPath();
+	OpenSchemas(merge);
+	DoAndTakeBack(PreviewMerge, merge, &preview);
+
+	UnregisterSnapshot(merge->snapshot);
+	ReportActivity(merge, NULL, NULL);
+	AtEOXact_GUC(true, nest_level);
+	LeaveMerge();
+	SqlFinish();
+	return (Datum) 0;
+}
