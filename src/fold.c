@@ -28,14 +28,7 @@
 #include "utils/builtins.h"
 
 #include "factmerge.h"
-#include "rule.h"
-
-/* One way in which facts can become equal */
-typedef struct FoldKey
-{
-	List	   *columns;		/* of Column */
-	List	   *never_null;		/* of Column: a null there equals nothing */
-} FoldKey;
+#include "sameness.h"
 
 /*
  * Whether sameness itself lets several facts of the source be one.
@@ -117,55 +110,16 @@ HasFolded(Merge *merge, FactTable *table)
 							 table->map, DestinationColumns(table, "")), NULL) != NULL;
 }
 
-static FoldKey *
-MakeFoldKey(List *columns, List *never_null)
-{
-	FoldKey    *key = palloc(sizeof(FoldKey));
-
-	key->columns = columns;
-	key->never_null = never_null;
-	return key;
-}
-
 /*
- * The ways in which facts of a table can become equal.
+ * The compared columns whose references may lead from several facts to one.
  */
 static List *
-FoldKeys(FactTable *table)
-{
-	List	   *keys = NIL;
-	ListCell   *lc;
-
-	if (table->rule)
-	{
-		List	   *never_null = list_copy(table->rule->key->columns);
-
-		foreach(lc, table->rule->tolerances)
-			never_null = lappend(never_null, ((Tolerance *) lfirst(lc))->column);
-		return list_make1(MakeFoldKey(table->rule->columns, never_null));
-	}
-	if (table->sameness == NIL)
-		return list_make1(MakeFoldKey(WholeRow(table), NIL));
-	foreach(lc, table->sameness)
-	{
-		UniqueKey  *key = lfirst(lc);
-
-		keys = lappend(keys, MakeFoldKey(key->columns,
-										 key->nulls_not_distinct ? NIL : key->columns));
-	}
-	return keys;
-}
-
-/*
- * The columns of a key whose references may lead from several facts to one.
- */
-static List *
-FoldingColumns(FoldKey *key)
+FoldingColumns(SameWay *way)
 {
 	List	   *columns = NIL;
 	ListCell   *lc;
 
-	foreach(lc, key->columns)
+	foreach(lc, way->columns)
 	{
 		Column	   *column = lfirst(lc);
 
@@ -176,12 +130,12 @@ FoldingColumns(FoldKey *key)
 }
 
 /*
- * Append the facts that a key makes equal to one with a lower key: their
+ * Append the facts that a way makes equal to one with a lower key: their
  * addresses in the source (s1, ...) and in the destination (o1, ...), and all
  * that the key map has of the other (destination_1, ...).
  */
 static void
-AppendFolded(StringInfo sql, Merge *merge, FactTable *table, FoldKey *key,
+AppendFolded(StringInfo sql, Merge *merge, FactTable *table, SameWay *way,
 			 List *folding)
 {
 	StringInfoData inner;
@@ -223,12 +177,12 @@ AppendFolded(StringInfo sql, Merge *merge, FactTable *table, FoldKey *key,
 	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
 					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
 	AppendMapJoin(sql, table, "n", "source", "s");
-	foreach(lc, key->never_null)
+	foreach(lc, way->never_null)
 		appendStringInfo(sql, "%s s.%s IS NOT NULL",
 						 foreach_current_index(lc) ? " AND" : " WHERE",
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	appendStringInfoString(sql, " WINDOW w AS (PARTITION BY ");
-	foreach(lc, key->columns)
+	foreach(lc, way->columns)
 	{
 		Column	   *column = lfirst(lc);
 
@@ -266,11 +220,11 @@ AppendHasAddress(StringInfo sql, FactTable *table, const char *half, const char 
 }
 
 /*
- * Fold the facts that one key makes equal; returns how many.  What has been
+ * Fold the facts that one way makes equal; returns how many.  What has been
  * folded with one of them before goes with it.
  */
 static uint64
-FoldByKey(Merge *merge, FactTable *table, FoldKey *key, List *folding)
+FoldBy(Merge *merge, FactTable *table, SameWay *way, List *folding)
 {
 	StringInfoData sql;
 	char	   *update = psprintf("UPDATE %s AS m SET folded = true, (%s) = ROW (%s) FROM x"
@@ -280,7 +234,7 @@ FoldByKey(Merge *merge, FactTable *table, FoldKey *key, List *folding)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "WITH x AS MATERIALIZED (");
-	AppendFolded(&sql, merge, table, key, folding);
+	AppendFolded(&sql, merge, table, way, folding);
 	appendStringInfo(&sql, "), followers AS (%s AND m.folded", update);
 	AppendHasAddress(&sql, table, "destination", "o");
 	appendStringInfo(&sql, ") %s", update);
@@ -297,13 +251,13 @@ FoldTable(Merge *merge, FactTable *table)
 	uint64		count = 0;
 	ListCell   *lc;
 
-	foreach(lc, FoldKeys(table))
+	foreach(lc, WaysToBeSame(table))
 	{
-		FoldKey    *key = lfirst(lc);
-		List	   *folding = FoldingColumns(key);
+		SameWay    *way = lfirst(lc);
+		List	   *folding = FoldingColumns(way);
 
 		if (folding != NIL)
-			count += FoldByKey(merge, table, key, folding);
+			count += FoldBy(merge, table, way, folding);
 	}
 	return count;
 }

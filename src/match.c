@@ -536,6 +536,7 @@ MatchComponent(Merge *merge, List *component)
 		while (MatchRound(merge, component, MATCH_LEVEL) > 0)
 			CHECK_FOR_INTERRUPTS();
 	} while (MatchRound(merge, component, MATCH_KNOWN) > 0);
+	NoticeUnresolved(merge, component);
 	AssignRest(merge, component);
 }
 

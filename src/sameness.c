@@ -22,7 +22,47 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
+#include "rule.h"
 #include "sameness.h"
+
+static SameWay *
+MakeWay(List *columns, List *never_null)
+{
+	SameWay    *way = palloc(sizeof(SameWay));
+
+	way->columns = columns;
+	way->never_null = never_null;
+	return way;
+}
+
+/*
+ * The ways in which facts of a table can be the same.
+ */
+List *
+WaysToBeSame(FactTable *table)
+{
+	List	   *ways = NIL;
+	ListCell   *lc;
+
+	if (table->rule)
+	{
+		List	   *never_null = list_copy(table->rule->key->columns);
+
+		foreach(lc, table->rule->tolerances)
+			never_null = lappend(never_null, ((Tolerance *) lfirst(lc))->column);
+		return list_make1(MakeWay(table->rule->columns, never_null));
+	}
+	if (table->sameness == NIL)
+		return list_make1(MakeWay(WholeRow(table), NIL));
+	foreach(lc, table->sameness)
+	{
+		UniqueKey  *key = lfirst(lc);
+
+		ways = lappend(ways, MakeWay(key->columns,
+									 key->nulls_not_distinct ? NIL : key->columns));
+	}
+	return ways;
+}
 
 /*
  * Append, where nulls are equal, that columns do not look null merely because

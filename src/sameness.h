@@ -19,6 +19,14 @@ typedef enum MatchMode
 	MATCH_REST					/* assign only */
 } MatchMode;
 
+/* One way in which facts can be the same */
+typedef struct SameWay
+{
+	List	   *columns;		/* of Column: what is compared */
+	List	   *never_null;		/* of Column: a null there equals nothing */
+} SameWay;
+
+extern List *WaysToBeSame(FactTable *table);
 extern bool HasUnidentified(FactTable *table);
 extern bool IsDrawn(Column *column);
 extern void AppendNotWaiting(StringInfo sql, FactTable *table, List *columns);
@@ -31,5 +39,8 @@ extern void AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table
 extern void RefuseAmbiguity(Merge *merge, FactTable *table);
 extern void RefuseFusion(Merge *merge, FactTable *table);
 extern void RefuseIndistinct(FactTable *table);
+
+/* circle.c */
+extern void NoticeUnresolved(Merge *merge, List *component);
 
 #endif							/* FACTMERGE_SAMENESS_H */

@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * circle.c
+ *	  facts that cannot be compared because they wait for each other
+ *
+ * Where sameness goes through a circle of references, facts are matched level
+ * by level.  What is left in the end is of two kinds.  Some facts are new: all
+ * that they refer to is known and yet nothing equals them, or they refer to
+ * such a fact, which no fact of the destination does.  The others refer to each
+ * other in a circle in the data, or to facts that do.  Whether the destination
+ * has those cannot be told; they are copied, and the user is told so.
+ *
+ * This finds the new ones, in rounds like those of the matching, and counts the
+ * rest.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "factmerge.h"
+#include "sameness.h"
+
+/* The facts of a table that are new, by the columns of their key map */
+static char *
+NewFacts(FactTable *table)
+{
+	return psprintf("pg_temp.factmerge_new_%d", table->position);
+}
+
+/*
+ * The references within the component that a way to be the same looks at.
+ */
+static List *
+ReferencesOnTheWay(FactTable *table, SameWay *way)
+{
+	List	   *references = NIL;
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (!reference->remapped || reference->target->component != table->component)
+			continue;
+		foreach(c, reference->columns)
+			if (list_member_ptr(way->columns, lfirst(c)))
+			references = list_append_unique_ptr(references, reference);
+	}
+	return references;
+}
+
+/*
+ * Append that a new fact of the target is what the source's row s refers to.
+ */
+static void
+AppendRefersToNew(StringInfo sql, Reference *reference)
+{
+	ListCell   *lc;
+
+	appendStringInfo(sql, "EXISTS (SELECT FROM %s AS n WHERE true",
+					 NewFacts(reference->target));
+	foreach(lc, reference->columns)
+	{
+		int			i = foreach_current_index(lc);
+		Column	   *target = list_nth(reference->target_columns, i);
+
+		appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("n.s%d", target->map_number),
+					   list_nth_oid(reference->operators, i),
+					   SourceValue(lfirst(lc)), target->collation);
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * Append that a fact is new, as far as one way to be the same is concerned: all
+ * that it refers to is known, or something is new itself.
+ */
+static void
+AppendIsNew(StringInfo sql, FactTable *table, SameWay *way)
+{
+	List	   *references = ReferencesOnTheWay(table, way);
+	ListCell   *lc;
+	ListCell   *c;
+
+	appendStringInfoString(sql, " AND (true");
+	foreach(lc, references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		appendStringInfo(sql, " AND (r%d.merge_id IS NOT NULL", reference->number);
+		foreach(c, reference->columns)
+			appendStringInfo(sql, " OR s.%s IS NULL",
+							 quote_identifier(((Column *) lfirst(c))->name));
+		appendStringInfoChar(sql, ')');
+	}
+	foreach(lc, references)
+	{
+		appendStringInfoString(sql, " OR ");
+		AppendRefersToNew(sql, lfirst(lc));
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * Find the facts of a table that are new by what is known so far; returns how
+ * many that are.
+ */
+static uint64
+FindNew(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s SELECT ", NewFacts(table));
+	foreach(lc, table->map_columns)
+	{
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(&sql, ", ");
+		AppendSourceValue(&sql, lfirst(lc));
+	}
+	appendStringInfoString(&sql, " FROM ");
+	AppendSourceRow(&sql, merge, table, false);
+	appendStringInfoString(&sql, " WHERE true");
+	AppendNoAddressYet(&sql, merge, table);
+	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS n WHERE true", NewFacts(table));
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfoString(&sql, " AND ");
+		AppendEquality(&sql, psprintf("n.s%d", column->map_number),
+					   EqualityOperator(column->type), SourceValue(column),
+					   column->collation);
+	}
+	appendStringInfoChar(&sql, ')');
+	foreach(lc, WaysToBeSame(table))
+		AppendIsNew(&sql, table, lfirst(lc));
+	return SqlExecute(merge->snapshot, sql.data, NULL);
+}
+
+/*
+ * Create the empty table of a table's new facts.
+ */
+static void
+CreateNewFacts(FactTable *table)
+{
+	StringInfoData columns;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&columns);
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(&columns, ", ", &first);
+		appendStringInfo(&columns, "s%d %s", column->map_number,
+						 TypeText(column->type, -1));
+		if (OidIsValid(column->collation))
+			appendStringInfo(&columns, " COLLATE %s", QualifiedCollation(column->collation));
+	}
+	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (%s)", NewFacts(table), columns.data));
+}
+
+/*
+ * Say how many facts of a table are left that are not new, and drop the table
+ * of those that are.
+ */
+static void
+NoticeLeft(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+	int64		count;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT pg_catalog.count(*) - (SELECT pg_catalog.count(*) FROM %s)"
+					 " FROM %s AS s WHERE true",
+					 NewFacts(table), QualifiedRelation(table->source));
+	AppendNoAddressYet(&sql, merge, table);
+	count = SqlFetchInt64(merge->snapshot, sql.data, NULL);
+	SqlUtility(psprintf("DROP TABLE %s", NewFacts(table)));
+	if (count > 0)
+		ereport(NOTICE,
+				(errmsg("facts of table \"%s\" refer to each other in a circle and cannot be compared with the destination's",
+						table->name),
+				 errdetail_plural(INT64_FORMAT " fact is copied.",
+								  INT64_FORMAT " facts are copied.",
+								  (unsigned long) count, count),
+				 errhint("Give the table a key that the circle is no part of, or declare one with factmerge_set_sameness().")));
+}
+
+/*
+ * Say how many facts of a component could not be compared.
+ */
+void
+NoticeUnresolved(Merge *merge, List *component)
+{
+	uint64		found;
+	ListCell   *lc;
+
+	foreach(lc, component)
+		CreateNewFacts(lfirst(lc));
+	do
+	{
+		found = 0;
+		foreach(lc, component)
+		{
+			CHECK_FOR_INTERRUPTS();
+			found += FindNew(merge, lfirst(lc));
+		}
+	} while (found > 0);
+	foreach(lc, component)
+		NoticeLeft(merge, lfirst(lc));
+}
