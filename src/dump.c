@@ -190,6 +190,7 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
 						table->name, reference->name),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
 				 errdetail("What fact %s refers to is not in table %s.", row[0],
 						   QualifiedRelation(reference->target_relation)),
 				 errhint("Add what it refers to, or correct the reference in the source.")));
@@ -208,6 +209,39 @@ ExcludingOperator(Relation index, Oid *exclusion, int i)
 }
 
 /*
+ * SQL for the rows of a table that an index holds: where each lies (place), its
+ * address (fact), and what the index holds of it (value_1, ...); all, or only
+ * those that have been copied.
+ */
+static char *
+IndexedRows(Merge *merge, FactTable *table, Relation index, bool copied)
+{
+	Oid			oid = RelationGetRelid(index);
+	StringInfoData sql;
+	char	  **predicate = SqlFetchRow(InvalidSnapshot,
+										psprintf("SELECT pg_catalog.pg_get_expr(indpred, indrelid)"
+												 " FROM pg_catalog.pg_index WHERE indexrelid = %u", oid), NULL);
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "(SELECT ROW(t.tableoid, t.ctid) AS place, %s AS fact",
+					 AddressText(table, "t"));
+	for (int i = 1; i <= index->rd_index->indnkeyatts; i++)
+		appendStringInfo(&sql, ", %s AS value_%d",
+						 SqlFetchRow(InvalidSnapshot,
+									 psprintf("SELECT pg_catalog.pg_get_indexdef(%u, %d, false)", oid, i), NULL)[0],
+						 i);
+	appendStringInfo(&sql, " FROM %s AS t WHERE ", QualifiedRelation(table->destination));
+	if (copied)
+		AppendSideCondition(&sql, merge, table, "t", SIDE_SOURCE);
+	else
+		appendStringInfoString(&sql, "true");
+	if (predicate[0])
+		appendStringInfo(&sql, " AND (%s)", predicate[0]);
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+/*
  * Check one deferrable unique or exclusion constraint for the copied facts.
  */
 static void
@@ -223,30 +257,20 @@ CheckDeferrable(Merge *merge, FactTable *table, Oid index_oid)
 	if (index->rd_index->indisexclusion)
 		RelationGetExclusionInfo(index, &exclusion, &procedures, &strategies);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s, %s FROM %s AS x JOIN %s AS y ON (x.tableoid, x.ctid) <> (y.tableoid, y.ctid)",
-					 AddressText(table, "x"), AddressText(table, "y"),
-					 QualifiedRelation(table->destination),
-					 QualifiedRelation(table->destination));
+	appendStringInfo(&sql, "SELECT x.fact, y.fact FROM %s AS x JOIN %s AS y ON x.place <> y.place",
+					 IndexedRows(merge, table, index, true),
+					 IndexedRows(merge, table, index, false));
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
-		AttrNumber	number = index->rd_index->indkey.values[i];
-		const char *name;
-
-		if (number == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot check deferrable constraint \"%s\" of table \"%s\"",
-							RelationGetRelationName(index), table->name),
-					 errdetail("It is on an expression."),
-					 errhint("Make the constraint not deferrable.")));
-		name = quote_identifier(get_attname(table->destination, number, false));
-		appendStringInfoString(&sql, " AND ");
-		AppendEquality(&sql, psprintf("x.%s", name),
+		appendStringInfoString(&sql, " AND (");
+		AppendEquality(&sql, psprintf("x.value_%d", i + 1),
 					   ExcludingOperator(index, exclusion, i),
-					   psprintf("y.%s", name), index->rd_indcollation[i]);
+					   psprintf("y.value_%d", i + 1), index->rd_indcollation[i]);
+		if (index->rd_index->indnullsnotdistinct)
+			appendStringInfo(&sql, " OR x.value_%d IS NULL AND y.value_%d IS NULL",
+							 i + 1, i + 1);
+		appendStringInfoChar(&sql, ')');
 	}
-	appendStringInfoString(&sql, " WHERE ");
-	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
 	appendStringInfoString(&sql, " ORDER BY 1, 2 LIMIT 1");
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
@@ -254,6 +278,7 @@ CheckDeferrable(Merge *merge, FactTable *table, Oid index_oid)
 				(errcode(exclusion ? ERRCODE_EXCLUSION_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("a copied fact of table \"%s\" violates constraint \"%s\"",
 						table->name, RelationGetRelationName(index)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, RelationGetRelationName(index)),
 				 errdetail("Fact %s conflicts with fact %s.", row[0], row[1]),
 				 errhint("Correct one of the two facts before merging.")));
 	index_close(index, AccessShareLock);
