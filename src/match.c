@@ -36,6 +36,14 @@
 #include "sameness.h"
 
 /*
+ * SQL for how far a sequence has got, given its row of pg_sequence.  Only a
+ * preview may come without the right to know.
+ */
+#define SEQUENCE_POSITION \
+	"COALESCE(CASE WHEN pg_catalog.has_sequence_privilege(seqrelid, 'USAGE, SELECT')" \
+	" THEN pg_catalog.pg_sequence_last_value(seqrelid) END, seqstart - seqincrement)"
+
+/*
  * Append the value that a column of the key map gets, given the matches x; the
  * keys of new facts are drawn here, after the sort.
  */
@@ -180,7 +188,7 @@ KeysLeft(Column *column)
 						 " WHEN seqincrement > 0 THEN"
 						 " LEAST(pg_catalog.div(LEAST(seqmax, $2)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8"
 						 " ELSE LEAST(pg_catalog.div(GREATEST(seqmin, -$2 - 1)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8 END"
-						 " FROM (SELECT *, COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement) AS at"
+						 " FROM (SELECT *, " SEQUENCE_POSITION " AS at"
 						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1) AS s", &args);
 }
 
@@ -328,8 +336,7 @@ SequencePosition(Column *column)
 
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
 	return SqlFetchInt64(InvalidSnapshot,
-						 "SELECT COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement)"
-						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
+						 "SELECT " SEQUENCE_POSITION " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
 }
 
 /*
