@@ -77,6 +77,12 @@ SELECT merge_id, source_facts, in_both, copied, replayed, derived
 FROM factmerge_merge('west', 'south', dry_run => true);
 
 --
+-- Look before you merge
+--
+SELECT outcome, facts, source_fact, destination_fact
+FROM factmerge_preview('west', 'south', examples => 2) WHERE fact_table = 'airport';
+
+--
 -- Tell where a fact came from
 --
 SELECT id, iata, city, factmerge_provenance, factmerge_merge IS NOT NULL AS merged
@@ -91,6 +97,11 @@ SELECT source, provenance, source_key FROM factmerge_origin('south.connection', 
 -- See where the two sides disagree
 --
 SELECT * FROM factmerge_conflicts();
+
+SET factmerge.on_conflict = error;
+SELECT * FROM factmerge_merge('north', 'south');
+
+RESET factmerge.on_conflict;
 
 --
 -- See what a merge did
@@ -232,9 +243,59 @@ INSERT INTO north.flight (code, origin, destination) VALUES ('N5', 4, 1);
 SELECT source_facts, in_both, copied, replayed, derived FROM factmerge_merge('north', 'south');
 
 --
+-- Say which facts are the same
+--
+CREATE PROCEDURE new_survey(survey text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', survey);
+    PERFORM set_config('search_path', survey, true);
+
+    CREATE TABLE tree (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        species text NOT NULL,
+        place point NOT NULL,
+        girth numeric NOT NULL);
+    CREATE TABLE nest (
+        tree integer REFERENCES tree,
+        bird text,
+        PRIMARY KEY (tree, bird));
+END $$;
+
+CALL new_survey('spring');
+INSERT INTO spring.tree (species, place, girth) VALUES
+    ('oak', '(10.0, 20.0)', 2.10), ('Oak', '(10.1, 20.1)', 2.12), ('Beech', '(33.0, 4.0)', 1.50);
+INSERT INTO spring.nest (tree, bird) VALUES (1, 'tit'), (2, 'tit'), (3, 'owl');
+
+CALL new_survey('autumn');
+INSERT INTO autumn.tree (species, place, girth) VALUES
+    ('Oak', '(10.2, 20.0)', 2.15), ('Birch', '(33.0, 4.1)', 0.80);
+INSERT INTO autumn.nest (tree, bird) VALUES (1, 'jay');
+
+SELECT factmerge_set_sameness('autumn.tree',
+    tolerance => '{"species": "lower", "place": 0.5}',
+    condition => 'source.girth / destination.girth BETWEEN 0.9 AND 1.1');
+
+SELECT fact_table, sameness FROM factmerge_tables('autumn');
+
+SELECT source_facts, in_both, copied, conflicts FROM factmerge_merge('spring', 'autumn');
+
+SELECT id, species, place, girth, bird, n.factmerge_provenance AS nest_from
+FROM autumn.tree LEFT JOIN autumn.nest n ON tree = id ORDER BY id, bird;
+
+--
+-- Leave out tables that hold no facts
+--
+CREATE TABLE north.schema_migration (version text PRIMARY KEY);
+CREATE TABLE south.schema_migration (version text PRIMARY KEY);
+
+SELECT factmerge_ignore('south.schema_migration');
+
+SELECT fact_table FROM factmerge_tables('south');
+
+--
 -- What the examples made goes again
 --
 SET client_min_messages = warning;
 SELECT factmerge_unignore_trigger('south.flight', 'announce');
-DROP SCHEMA north, south, west CASCADE;
-DROP PROCEDURE new_airline(text);
+DROP SCHEMA north, south, west, spring, autumn CASCADE;
+DROP PROCEDURE new_airline(text), new_survey(text);
