@@ -325,7 +325,7 @@ char *
 AddressText(FactTable *table, const char *alias)
 {
 	if (!table->keyed)
-		return psprintf("%s::pg_catalog.text", alias);
+		return psprintf("(%s.*)::pg_catalog.text", alias);
 	return AddressAs(table, ValueInRow, alias);
 }
 

@@ -50,7 +50,7 @@ ReturnDerived(FunctionCallInfo fcinfo, FactTable *table)
 		return;
 	SqlReturnRows(fcinfo, InvalidSnapshot,
 				  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass,"
-						   " pg_catalog.to_jsonb(x) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
+						   " pg_catalog.to_jsonb(x.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
 						   " FROM %s AS x WHERE x." MERGE_COLUMN " = 0 AND x." PROVENANCE_COLUMN " = 'derived'",
 						   table->destination, QualifiedRelation(table->destination)), NULL);
 }

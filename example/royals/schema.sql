@@ -7,9 +7,10 @@
 --     \set schema british
 --     \i schema.sql
 --
--- Person and marriage have surrogate keys, numbered by each database for
+-- Place, person and marriage have surrogate keys, numbered by each database for
 -- itself, so that the same person bears different numbers in two of them.
--- What makes two persons the same is their natural key: name and birthday.
+-- What makes two persons the same is their natural key, name and birthday,
+-- unless something else has been declared: see sameness.sql.
 --
 -- Siblings and ancestors are derived by AFTER INSERT triggers.  Each trigger
 -- only adds facts, adds none twice, and finds a new fact whichever of its
@@ -29,14 +30,21 @@ SET search_path = :"schema";
 --
 -- What the genealogist enters
 --
+CREATE TABLE place (
+    place_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE
+);
+
 CREATE TABLE person (
     person_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
+    sex text NOT NULL CHECK (sex IN ('f', 'm')),
     born date NOT NULL,
-    birthplace text,
+    birthplace bigint REFERENCES place,
     UNIQUE (name, born)
 );
-COMMENT ON COLUMN person.born IS 'in the Gregorian calendar, also where the Julian one was in use';
+CREATE INDEX ON person (birthplace);
+COMMENT ON COLUMN person.born IS 'as the register has it, Julian or Gregorian';
 
 CREATE TABLE marriage (
     marriage_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
