@@ -65,7 +65,7 @@ ConditionContext(void *arg)
 		internalerrposition(position);
 		internalerrquery(parsed->condition);
 	}
-	errcontext("condition of the sameness of table \"%s\"",
+	errcontext("condition declared with factmerge_set_sameness() for table \"%s\"",
 			   RelationGetRelationName(parsed->relation));
 }
 

@@ -146,12 +146,13 @@ Difference(Column *column)
  * Append the condition on facts that are the same to be in conflict.
  */
 static void
-AppendInConflict(StringInfo sql, Merge *merge, List *columns)
+AppendInConflict(StringInfo sql, Merge *merge, List *columns, bool folded)
 {
 	bool		first = true;
 	ListCell   *lc;
 
-	appendStringInfo(sql, " WHERE (m.in_both OR m.merge_id <> " INT64_FORMAT ") AND (",
+	appendStringInfo(sql, " WHERE (%s m.merge_id %s " INT64_FORMAT ") AND (",
+					 folded ? "m.folded AND" : "m.in_both OR", folded ? "=" : "<>",
 					 merge->id);
 	foreach(lc, columns)
 	{
@@ -163,10 +164,12 @@ AppendInConflict(StringInfo sql, Merge *merge, List *columns)
 
 /*
  * The query for the conflicts of a table.  The condition comes twice: on the
- * rows, before any value is made text, and on each column.
+ * rows, before any value is made text, and on each column.  What has been
+ * folded in this merge is there to be compared with only after the others have
+ * been copied.
  */
 static char *
-ConflictQuery(Merge *merge, FactTable *table, List *columns)
+ConflictQuery(Merge *merge, FactTable *table, List *columns, bool folded)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -187,7 +190,7 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns)
 						 quote_identifier(column->name), Difference(column));
 	}
 	appendStringInfoString(&sql, ") AS v (name, source, destination, differs)");
-	AppendInConflict(&sql, merge, columns);
+	AppendInConflict(&sql, merge, columns, folded);
 	appendStringInfoString(&sql, " AND v.differs");
 	return sql.data;
 }
@@ -204,7 +207,7 @@ ConflictingFacts(Merge *merge, FactTable *table)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "FROM ");
 	AppendSameFacts(&sql, merge, table);
-	AppendInConflict(&sql, merge, ComparedColumns(table));
+	AppendInConflict(&sql, merge, ComparedColumns(table), false);
 	return sql.data;
 }
 
@@ -233,7 +236,7 @@ RecordConflict(Datum *values, bool *nulls, void *arg)
  * allows.
  */
 static void
-RefuseConflict(Merge *merge, FactTable *table, List *columns)
+RefuseConflict(Merge *merge, FactTable *table, List *columns, bool folded)
 {
 	char	  **row;
 
@@ -243,7 +246,7 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns)
 		return;
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("%s ORDER BY 1, 2 LIMIT 1",
-							   ConflictQuery(merge, table, columns)), NULL);
+							   ConflictQuery(merge, table, columns, folded)), NULL);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
@@ -257,10 +260,11 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns)
 }
 
 /*
- * Find and record the conflicts of all tables.
+ * Find and record conflicts of all tables, of facts that have been folded or of
+ * the others.
  */
-void
-RecordConflicts(Merge *merge)
+static void
+RecordSome(Merge *merge, bool folded)
 {
 	Oid			types[] = {INT8OID, REGCLASSOID, JSONBOID, NAMEOID, TEXTOID, TEXTOID};
 	Recorder	recorder = {merge, NULL, NULL};
@@ -279,16 +283,43 @@ RecordConflicts(Merge *merge)
 		List	   *columns = ComparedColumns(table);
 		instr_time	start;
 
-		if (columns == NIL || table->counts.in_both == 0)
+		if (columns == NIL || table->counts.in_both == 0 ||
+			(folded && !table->folded))
 			continue;
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
 		if (on_conflict == CONFLICT_ERROR)
-			RefuseConflict(merge, table, columns);
+			RefuseConflict(merge, table, columns, folded);
 		recorder.table = table;
-		SqlForEachRow(merge->snapshot, ConflictQuery(merge, table, columns),
+		SqlForEachRow(merge->snapshot, ConflictQuery(merge, table, columns, folded),
 					  NULL, RecordConflict, &recorder);
 		StopClock(table, STAGE_MATCH, &start);
 	}
 	SqlFree(recorder.insert);
+}
+
+/*
+ * Find and record the conflicts of facts that are in both.
+ */
+void
+RecordConflicts(Merge *merge)
+{
+	RecordSome(merge, false);
+}
+
+/*
+ * Find and record the conflicts of facts that have been folded with a copied
+ * one, which is in the destination by now.
+ */
+void
+RecordFoldedConflicts(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->folded)
+	{
+		RecordSome(merge, true);
+		return;
+	}
 }

@@ -44,7 +44,18 @@ static const char *const declarations[] = {
 };
 
 /*
- * Refuse to declare anything of a table that is not the caller's.
+ * Refuse to declare anything of a relation that is not the caller's.
+ */
+static void
+CheckOwner(Oid relation)
+{
+	if (!OwnsRelation(relation, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relation));
+}
+
+/*
+ * Refuse to declare anything of what holds no facts in a destination, or is not
+ * the caller's.
  */
 void
 CheckTable(Oid relation)
@@ -61,8 +72,7 @@ CheckTable(Oid relation)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", name),
 				 errhint("Only tables hold facts.")));
-	if (!OwnsRelation(relation, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	CheckOwner(relation);
 }
 
 /*
@@ -217,7 +227,10 @@ factmerge_ignore(PG_FUNCTION_ARGS)
 	Oid			relation = PG_GETARG_OID(0);
 	SqlArgs		args = {0};
 
-	CheckTable(relation);
+	if (get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
+		CheckOwner(relation);	/* a source may have it */
+	else
+		CheckTable(relation);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
 	SqlExecuteAsOwner("INSERT INTO factmerge.ignored_table (fact_table)"
@@ -234,7 +247,7 @@ factmerge_unignore(PG_FUNCTION_ARGS)
 {
 	Oid			relation = PG_GETARG_OID(0);
 
-	CheckTable(relation);
+	CheckOwner(relation);
 	if (Undeclare("ignored_table", relation) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -165,8 +165,9 @@ typedef struct FactTable
 	char	   *map;			/* the key map, qualified and quoted */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
 	bool		settled;		/* the key map is complete */
-	bool		untried_key;	/* that the source may not keep its address unique */
+	bool		untried_address;	/* nobody warrants that it is unique */
 	bool		paired;			/* one fact of each side at most is the same */
+	bool		folded;			/* some of its facts have been folded */
 	bool		folds;			/* the key map leads from several facts to one */
 	int64		inexact;		/* facts in both that are not quite the same */
 	char	   *pairs;			/* counterparts by the rule, or NULL */
@@ -273,6 +274,7 @@ extern void FoldFacts(Merge *merge, List *component);
 
 /* conflict.c */
 extern void RecordConflicts(Merge *merge);
+extern void RecordFoldedConflicts(Merge *merge);
 extern char *ConflictingFacts(Merge *merge, FactTable *table);
 extern void AppendDifference(StringInfo sql, Column *column,
 							 const char *source, const char *destination);
@@ -329,6 +331,7 @@ extern void StopClock(FactTable *table, Stage stage, instr_time *start);
 extern char *LockSearchPath(void);
 extern void OpenSchemas(Merge *merge);
 extern void LockSequence(Oid sequence);
+extern int64 SequencePosition(Oid sequence);
 extern void LockSequences(List *tables);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);

@@ -300,6 +300,11 @@ FoldFacts(Merge *merge, List *component)
 		}
 	}
 	foreach(lc, folded)
-		if (((FactTable *) lfirst(lc))->draft)
-		ForgetDrafts(merge, lfirst(lc));
+	{
+		FactTable  *table = lfirst(lc);
+
+		table->folded = true;
+		if (table->draft)
+			ForgetDrafts(merge, table);
+	}
 }

@@ -178,7 +178,7 @@ SystemColumn(const char *name, Oid type)
 /*
  * Choose what addresses a fact: the first key that both sides enforce and
  * that holds no nulls, else where the row lies.  A foreign table enforces
- * nothing itself, so the key is tried on its rows later (match.c).
+ * nothing itself, so the address is tried on its rows later (match.c).
  */
 void
 ChooseAddress(FactTable *table, Relation source)
@@ -195,12 +195,13 @@ ChooseAddress(FactTable *table, Relation source)
 			usable &= !((Column *) lfirst(column))->nullable;
 		if (usable && (key->in_source || IsForeign(source)))
 		{
-			table->untried_key = !key->in_source;
+			table->untried_address = !key->in_source;
 			table->keyed = true;
 			table->address = key->columns;
 			return;
 		}
 	}
+	table->untried_address = source != NULL && IsForeign(source);
 	table->address = list_make2(SystemColumn("tableoid", OIDOID),
 								SystemColumn("ctid", TIDOID));
 }

@@ -36,14 +36,6 @@
 #include "sameness.h"
 
 /*
- * SQL for how far a sequence has got, given its row of pg_sequence.  Only a
- * preview may come without the right to know.
- */
-#define SEQUENCE_POSITION \
-	"COALESCE(CASE WHEN pg_catalog.has_sequence_privilege(seqrelid, 'USAGE, SELECT')" \
-	" THEN pg_catalog.pg_sequence_last_value(seqrelid) END, seqstart - seqincrement)"
-
-/*
  * Append the value that a column of the key map gets, given the matches x; the
  * keys of new facts are drawn here, after the sort.
  */
@@ -150,10 +142,7 @@ ChooseDrafted(FactTable *table)
 bool
 IsNumbered(Column *column)
 {
-	Oid			type = getBaseType(column->type);
-
-	return IsDrawn(column) && OidIsValid(column->sequence) &&
-		(type == INT2OID || type == INT4OID || type == INT8OID);
+	return IsDrawn(column) && OidIsValid(column->sequence) && IsInteger(column->type);
 }
 
 /*
@@ -183,13 +172,13 @@ KeysLeft(Column *column)
 
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
 	SqlAddArg(&args, INT8OID, Int64GetDatum(LargestNumber(column->type)));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
 	return SqlFetchInt64(InvalidSnapshot,
-						 "SELECT CASE WHEN seqcycle THEN 9223372036854775807"
-						 " WHEN seqincrement > 0 THEN"
-						 " LEAST(pg_catalog.div(LEAST(seqmax, $2)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8"
-						 " ELSE LEAST(pg_catalog.div(GREATEST(seqmin, -$2 - 1)::pg_catalog.numeric - at, seqincrement), 9223372036854775807)::pg_catalog.int8 END"
-						 " FROM (SELECT *, " SEQUENCE_POSITION " AS at"
-						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1) AS s", &args);
+						 "SELECT CASE WHEN seqcycle THEN 9223372036854775807 ELSE"
+						 " LEAST(pg_catalog.div(CASE WHEN seqincrement > 0 THEN LEAST(seqmax, $2)"
+						 " ELSE GREATEST(seqmin, -$2 - 1) END::pg_catalog.numeric - $3, seqincrement),"
+						 " 9223372036854775807)::pg_catalog.int8 END"
+						 " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
 }
 
 /*
@@ -327,19 +316,6 @@ Match(Merge *merge, FactTable *table, MatchMode mode)
 }
 
 /*
- * How far the sequence of a surrogate key has got.
- */
-static int64
-SequencePosition(Column *column)
-{
-	SqlArgs		args = {0};
-
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
-	return SqlFetchInt64(InvalidSnapshot,
-						 "SELECT " SEQUENCE_POSITION " FROM pg_catalog.pg_sequence WHERE seqrelid = $1", &args);
-}
-
-/*
  * Refuse keys that a sequence has drawn although the destination holds them
  * already, as happens when rows were loaded together with their keys.
  */
@@ -351,7 +327,7 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 	char	  **row;
 
 	SqlAddArg(&args, INT8OID, Int64GetDatum(before));
-	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column)));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("SELECT d.%s FROM %s AS d WHERE d.%s <> $1 AND d.%s"
 							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) ORDER BY 1 LIMIT 1",
@@ -383,7 +359,7 @@ MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
 		Column	   *column = list_nth(table->map_columns, i);
 
 		if (IsNumbered(column))
-			before[i] = SequencePosition(column);
+			before[i] = SequencePosition(column->sequence);
 	}
 	facts = Match(merge, table, mode);
 	for (int i = 0; i < count; i++)
@@ -576,41 +552,50 @@ FinishMatching(Merge *merge, FactTable *table)
 }
 
 /*
- * Refuse a source whose facts do not have the keys that address them, where
- * nothing but the destination says so.
+ * Refuse a foreign table whose facts cannot be told apart by their address: the
+ * destination's key, which nobody keeps unique there, or where the rows lie,
+ * which not every foreign server tells.
  */
 static void
-TryKey(Merge *merge, FactTable *table)
+TryAddress(Merge *merge, FactTable *table)
 {
-	StringInfoData key;
+	StringInfoData address;
 	StringInfoData null;
 	char	  **row;
 	ListCell   *lc;
 
-	if (!table->untried_key)
+	if (!table->untried_address)
 		return;
-	initStringInfo(&key);
+	initStringInfo(&address);
 	initStringInfo(&null);
 	foreach(lc, table->address)
 	{
 		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
-		const char *separator = foreach_current_index(lc) ? ", " : "";
+		bool		first = foreach_current_index(lc) == 0;
 
-		appendStringInfo(&key, "%ss.%s", separator, name);
-		appendStringInfo(&null, " OR s.%s IS NULL", name);
+		appendStringInfo(&address, "%ss.%s", first ? "" : ", ", name);
+		appendStringInfo(&null, "%ss.%s IS NULL", first ? "" : " OR ", name);
 	}
 	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT %s FROM %s AS s GROUP BY %s"
-							   " HAVING pg_catalog.count(*) > 1%s ORDER BY 1 LIMIT 1",
-							   AddressText(table, "s"), QualifiedRelation(table->source),
-							   key.data, null.data), NULL);
-	if (row != NULL)
+					  psprintf("SELECT %s, CASE WHEN %s THEN 1 END FROM %s AS s GROUP BY %s"
+							   " HAVING pg_catalog.count(*) > 1 OR %s ORDER BY 2, 1 LIMIT 1",
+							   table->keyed ? AddressText(table, "s") : "''", null.data,
+							   QualifiedRelation(table->source), address.data, null.data), NULL);
+	if (row == NULL)
+		return;
+	if (!table->keyed)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("the key of the destination does not tell the facts of foreign table \"%s\" apart",
-						table->name),
-				 errdetail("Several facts, or one with a null, have %s.", row[0]),
-				 errhint("Correct the source, or give the destination another primary key.")));
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot tell the facts of foreign table \"%s\" apart", table->name),
+				 errdetail("The foreign server does not say where its rows lie, and the destination has no key."),
+				 errhint("Give the table of the destination a primary key.")));
+	ereport(ERROR,
+			(errcode(row[1] ? ERRCODE_NOT_NULL_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("the key of the destination does not tell the facts of foreign table \"%s\" apart",
+					table->name),
+			 row[1] ? errdetail("A fact has a null in the key.") :
+			 errdetail("Several facts have %s.", row[0]),
+			 errhint("Correct the source, or give the destination another primary key.")));
 }
 
 /*
@@ -644,7 +629,7 @@ MatchTogether(Merge *merge, List *component)
 
 		circular |= GoesThroughCircle(table);
 		RefuseIndistinct(table);
-		TryKey(merge, table);
+		TryAddress(merge, table);
 		OpenKeyMap(merge, table);
 	}
 	if (circular)

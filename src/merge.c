@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -157,8 +158,31 @@ RunStages(Merge *merge)
 	DoExplained(merge, MatchFacts, ExplainConversions);
 	RecordConflicts(merge);
 	DoExplained(merge, WriteFacts, WriteCarefully);
+	RecordFoldedConflicts(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
+}
+
+/*
+ * How far a sequence has got: the last value that has been drawn from it, or
+ * what would be that, if none has.
+ */
+int64
+SequencePosition(Oid sequence)
+{
+	SqlArgs		args = {0};
+	const char *position = "COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement)";
+	char	   *relation = QualifiedRelation(sequence);
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
+	if (pg_class_aclcheck(sequence, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		position = psprintf("(SELECT CASE WHEN q.is_called THEN q.last_value"
+							" ELSE q.last_value - seqincrement END FROM %s AS q)", relation);
+	else if (pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		position = "seqstart - seqincrement";	/* a preview can do without */
+	return SqlFetchInt64(InvalidSnapshot,
+						 psprintf("SELECT %s FROM pg_catalog.pg_sequence WHERE seqrelid = $1",
+								  position), &args);
 }
 
 /*

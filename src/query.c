@@ -465,6 +465,16 @@ EqualityOperator(Oid type)
 }
 
 /*
+ * Whether a type's values are whole numbers.
+ */
+bool
+IsInteger(Oid type)
+{
+	type = getBaseType(type);
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/*
  * Whether values of a type can be hashed in accordance with their equality.
  */
 bool

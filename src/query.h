@@ -66,6 +66,7 @@ extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);
 extern char *TypeText(Oid type, int32 typmod);
 extern Oid	EqualityOperator(Oid type);
+extern bool IsInteger(Oid type);
 extern bool HasHash(Oid type);
 extern void AppendOperator(StringInfo sql, Oid operator);
 extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);

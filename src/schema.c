@@ -210,6 +210,26 @@ NoticeViews(Oid source, Oid destination)
 }
 
 /*
+ * Refuse a destination that would be written to somewhere else.
+ */
+static void
+RefuseForeignPartitions(Relation relation)
+{
+	ListCell   *lc;
+
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, find_all_inheritors(RelationGetRelid(relation), NoLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot merge into table \"%s\"", RelationGetRelationName(relation)),
+				 errdetail("Its partition \"%s\" is a foreign table.",
+						   get_rel_name(lfirst_oid(lc))),
+				 errhint("Merge on the server that has the partition, or detach it.")));
+}
+
+/*
  * Describe one fact table.  source is invalid where one schema is looked at
  * by itself.
  */
@@ -221,7 +241,10 @@ DescribeTable(Oid source, Oid destination)
 	Relation	from = NULL;
 
 	if (OidIsValid(source))
+	{
 		from = table_open(source, AccessShareLock);
+		RefuseForeignPartitions(to);
+	}
 	table->name = pstrdup(RelationGetRelationName(to));
 	table->source = source;
 	table->destination = destination;

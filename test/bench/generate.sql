@@ -3,7 +3,7 @@
  *
  * The benchmark's facts: points, edges between them, and the two-hop paths
  * that follow from the edges, as two databases' worth of tables in the schemas
- * src and dst.
+ * src and dst.  Runs after world.sql.
  *
  * One world of points and edges is drawn first, each of them known to the
  * source, to the destination, or to both.  A side is then what it knows of the
@@ -18,25 +18,12 @@
  * in a community, which keeps paths at about 1.8 an edge.  Bridges are single
  * shared points with edges into both sides' communities.
  *
- * Nothing is random: every draw is a hash of its number.
- *
  * Parameters: edges (a side), points (a side), community (points in one),
  * shared (share of a side's communities that the other knows too), outward
  * (share of edges that leave their community), lone (share of the edges
  * between shared points that only the one side knows, and as many only the
  * other), bridges (how many).
  */
-CREATE SCHEMA world;
-
-CREATE TYPE world.known_to AS ENUM ('source', 'destination', 'both', 'derived');
-
-CREATE FUNCTION world.draw(n bigint, stream bigint)
-RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (hashint8extended(n, stream) & 4503599627370495)::double precision / 4503599627370496;
-COMMENT ON FUNCTION world.draw(bigint, bigint) IS
-'the n-th number of a stream of them, even between 0 and 1';
-
 /*
  * Communities take their kind from multiples of the golden ratio, which fill
  * the interval evenly: the shares come out right however few there are.
@@ -236,4 +223,4 @@ END
 $function$;
 
 DROP TABLE world.point, world.edge;
-DROP FUNCTION world.make_side(text, text, bigint), world.draw(bigint, bigint);
+DROP FUNCTION world.make_side(text, text, bigint);
