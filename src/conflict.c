@@ -288,7 +288,7 @@ RecordSome(Merge *merge, bool folded)
 			continue;
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
-		if (on_conflict == CONFLICT_ERROR)
+		if (on_conflict == CONFLICT_ERROR && !merge->preview)
 			RefuseConflict(merge, table, columns, folded);
 		recorder.table = table;
 		SqlForEachRow(merge->snapshot, ConflictQuery(merge, table, columns, folded),

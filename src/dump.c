@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 
 #include "factmerge.h"
+#include "handler.h"
 
 /*
  * Append the value that a copied fact gets in a column.
@@ -144,6 +145,24 @@ DumpTable(Merge *merge, FactTable *table)
 }
 
 /*
+ * SQL for a text that names a copied fact as the source does.
+ */
+static char *
+CopiedFact(FactTable *table, const char *alias)
+{
+	StringInfoData sql;
+
+	if (!table->keyed)
+		return AddressText(table, alias);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "(SELECT %s FROM %s AS m WHERE NOT m.in_both AND NOT m.folded AND ",
+					 MapAddressText(table, "m.source"), table->map);
+	AppendMapJoin(&sql, table, "m", "destination", alias);
+	appendStringInfoString(&sql, " LIMIT 1)");
+	return sql.data;
+}
+
+/*
  * Let the sequences of columns whose values have been copied as they are go on
  * behind them: declared keys, and numbers that are no key.
  */
@@ -177,12 +196,49 @@ AdvanceSequences(Merge *merge, FactTable *table)
 
 /*
  * Whether nobody has proven yet that the copied facts' references lead
- * somewhere.  Remapped ones are proven by the key map.
+ * somewhere.  Remapped ones are proven by the key map, unless a trigger may
+ * have changed them.
  */
 static bool
 NeedsProof(Reference *reference)
 {
-	return reference->in_destination && !reference->remapped && !reference->proven;
+	return reference->in_destination &&
+		((!reference->remapped && !reference->proven) ||
+		 FiresWhileCopying(reference->table));
+}
+
+/*
+ * Refuse copied facts that only in part refer to something, where MATCH FULL
+ * forbids that.
+ */
+static void
+RefusePartialReference(Merge *merge, FactTable *table, Reference *reference)
+{
+	StringInfoData sql;
+	StringInfoData values;
+	char	  **row;
+	ListCell   *lc;
+
+	initStringInfo(&values);
+	foreach(lc, reference->columns)
+		appendStringInfo(&values, "%sx.%s", foreach_current_index(lc) ? ", " : "",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE pg_catalog.num_nulls(%s) BETWEEN 1 AND %d AND ",
+					 CopiedFact(table, "x"), QualifiedRelation(table->destination),
+					 values.data, list_length(reference->columns) - 1);
+	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
+	appendStringInfoString(&sql, " ORDER BY 1 LIMIT 1");
+	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
+						table->name, reference->name),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
+				 errdetail("MATCH FULL does not allow mixing of null and nonnull key values, as in fact %s of the source.",
+						   row[0]),
+				 errhint("Complete the reference in the source, or make it null.")));
 }
 
 /*
@@ -198,7 +254,7 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE ",
-					 AddressText(table, "x"), QualifiedRelation(table->destination));
+					 CopiedFact(table, "x"), QualifiedRelation(table->destination));
 	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
 	foreach(lc, reference->columns)
 		appendStringInfo(&sql, " AND x.%s IS NOT NULL",
@@ -224,7 +280,7 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
 						table->name, reference->name),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
-				 errdetail("What fact %s refers to is not in table %s.", row[0],
+				 errdetail("What fact %s of the source refers to is not in table %s.", row[0],
 						   QualifiedRelation(reference->target_relation)),
 				 errhint("Add what it refers to, or correct the reference in the source.")));
 }
@@ -257,7 +313,7 @@ IndexedRows(Merge *merge, FactTable *table, Relation index, bool copied)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "(SELECT ROW(t.tableoid, t.ctid) AS place, %s AS fact",
-					 AddressText(table, "t"));
+					 copied ? CopiedFact(table, "t") : AddressText(table, "t"));
 	for (int i = 1; i <= index->rd_index->indnkeyatts; i++)
 		appendStringInfo(&sql, ", %s AS value_%d",
 						 SqlFetchRow(InvalidSnapshot,
@@ -312,7 +368,8 @@ CheckDeferrable(Merge *merge, FactTable *table, Oid index_oid)
 				 errmsg("a copied fact of table \"%s\" violates constraint \"%s\"",
 						table->name, RelationGetRelationName(index)),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, RelationGetRelationName(index)),
-				 errdetail("Fact %s conflicts with fact %s.", row[0], row[1]),
+				 errdetail("Fact %s of the source conflicts with fact %s of the destination.",
+						   row[0], row[1]),
 				 errhint("Correct one of the two facts before merging.")));
 	index_close(index, AccessShareLock);
 }
@@ -326,8 +383,15 @@ CheckConstraints(Merge *merge, FactTable *table)
 	ListCell   *lc;
 
 	foreach(lc, table->references)
-		if (NeedsProof(lfirst(lc)))
-		ProveReference(merge, table, lfirst(lc));
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (NeedsProof(reference))
+			ProveReference(merge, table, reference);
+		if (reference->full && !reference->full_in_source &&
+			list_length(reference->columns) > 1)
+			RefusePartialReference(merge, table, reference);
+	}
 	foreach(lc, table->deferred_keys)
 		CheckDeferrable(merge, table, lfirst_oid(lc));
 }

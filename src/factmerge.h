@@ -108,6 +108,8 @@ typedef struct Reference
 	List	   *operators;		/* Oids: target = referring */
 	bool		in_source;
 	bool		in_destination;
+	bool		full;			/* MATCH FULL in the destination */
+	bool		full_in_source;
 	bool		proven;			/* the source guarantees that it leads somewhere */
 	bool		closed;			/* what a side refers to is on that side */
 	bool		remapped;		/* its values change on the way */
@@ -153,6 +155,7 @@ typedef struct FactTable
 	int			component;		/* tables that refer to each other in a circle
 								 * share it */
 	List	   *columns;		/* of Column */
+	List	   *other_sequences;	/* Oids: of columns only the destination has */
 	List	   *keys;			/* of UniqueKey, usable to tell facts apart */
 	List	   *deferred_keys;	/* Oids of constraints checked late */
 	List	   *references;		/* of Reference, from this table */
@@ -213,13 +216,18 @@ extern List *DescribeSchema(Oid schema);
 extern void NoticeViews(Oid source, Oid destination);
 
 /* column.c */
-extern Form_pg_attribute FindAttribute(Relation relation, const char *name);
+extern bool HasTags(Relation relation);
 extern bool IsProvenanceColumn(const char *name);
 extern bool IsReferring(Relation relation, AttrNumber column);
 extern Column *FindColumn(FactTable *table, const char *name);
 extern List *ColumnNames(List *columns);
 extern void DescribeColumns(FactTable *table, Relation source,
 							Relation destination);
+
+/* type.c */
+extern bool TypeFits(Oid from, int32 from_typmod, Oid to, int32 to_typmod,
+					 Oid source_schema, Oid destination_schema,
+					 ColumnConversion *conversion);
 
 /* key.c */
 extern void DescribeKeys(FactTable *table, Relation source,
@@ -330,6 +338,7 @@ extern void StopClock(FactTable *table, Stage stage, instr_time *start);
 /* merge.c */
 extern char *LockSearchPath(void);
 extern void OpenSchemas(Merge *merge);
+extern void TakeFacts(Merge *merge);
 extern void LockSequence(Oid sequence);
 extern int64 SequencePosition(Oid sequence);
 extern void LockSequences(List *tables);

@@ -118,10 +118,11 @@ DescribeKey(FactTable *table, Relation index, Relation source,
 		column->surrogate = column->new_value != NULL;
 		key->columns = lappend(key->columns, column);
 		key->operators = lappend_oid(key->operators,
-									 get_opfamily_member(index->rd_opfamily[i],
-														 index->rd_opcintype[i],
-														 index->rd_opcintype[i],
-														 BTEqualStrategyNumber));
+									 UsableOperator(get_opfamily_member(index->rd_opfamily[i],
+																		index->rd_opcintype[i],
+																		index->rd_opcintype[i],
+																		BTEqualStrategyNumber),
+													column->type));
 		key->collations = lappend_oid(key->collations, index->rd_indcollation[i]);
 		i++;
 	}

@@ -316,6 +316,26 @@ Match(Merge *merge, FactTable *table, MatchMode mode)
 }
 
 /*
+ * How far a sequence has got after keys have been drawn for a table; in a
+ * preview, which draws them elsewhere, how far it would have got.
+ */
+static int64
+PositionAfter(Merge *merge, FactTable *table, Oid sequence)
+{
+	SqlArgs		args = {0};
+
+	if (!merge->preview)
+		return SequencePosition(sequence);
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(sequence)));
+	return SqlFetchInt64(merge->snapshot,
+						 psprintf("SELECT $2 + q.seqincrement * (SELECT pg_catalog.count(*) FROM %s AS m"
+								  " WHERE NOT m.in_both AND m.merge_id = " INT64_FORMAT ")"
+								  " FROM pg_catalog.pg_sequence AS q WHERE q.seqrelid = $1",
+								  table->map, merge->id), &args);
+}
+
+/*
  * Refuse keys that a sequence has drawn although the destination holds them
  * already, as happens when rows were loaded together with their keys.
  */
@@ -327,7 +347,8 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 	char	  **row;
 
 	SqlAddArg(&args, INT8OID, Int64GetDatum(before));
-	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
+	SqlAddArg(&args, INT8OID,
+			  Int64GetDatum(PositionAfter(merge, table, column->sequence)));
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("SELECT d.%s FROM %s AS d WHERE d.%s <> $1 AND d.%s"
 							   " BETWEEN LEAST($1, $2) AND GREATEST($1, $2) ORDER BY 1 LIMIT 1",
@@ -338,7 +359,7 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("sequence %s is behind the keys of table \"%s\"",
 						QualifiedRelation(column->sequence), table->name),
-				 errdetail("It has drawn %s = %s, which the destination holds already.",
+				 errdetail("It draws %s = %s, which the destination holds already.",
 						   column->name, row[0]),
 				 errhint("Advance it with setval() to the largest key of the table.")));
 }

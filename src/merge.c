@@ -150,15 +150,64 @@ WriteCarefully(Merge *merge)
 }
 
 /*
+ * Let values become text and text values in a way that loses nothing, whatever
+ * the caller has set, until the current nest level of settings ends.
+ */
+static void
+FixFormats(void)
+{
+	static const char *const formats[][2] = {
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"array_nulls", "on"},
+		{"xmloption", "content"},
+		{"xmlbinary", "base64"},
+	};
+
+	for (size_t i = 0; i < lengthof(formats); i++)
+		(void) set_config_option(formats[i][0], formats[i][1],
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+}
+
+/*
+ * Match the facts of both sides, and compare those that are the same.
+ */
+static void
+CompareFacts(Merge *merge)
+{
+	MatchFacts(merge);
+	RecordConflicts(merge);
+}
+
+/*
+ * The stages that look at facts of the source: all but the replay, which is in
+ * the caller's session as it is.
+ */
+void
+TakeFacts(Merge *merge)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	FixFormats();
+	DoExplained(merge, CompareFacts, ExplainConversions);
+	if (!merge->preview)
+	{
+		DoExplained(merge, WriteFacts, WriteCarefully);
+		RecordFoldedConflicts(merge);
+	}
+	AtEOXact_GUC(true, nest_level);
+}
+
+/*
  * The merge itself.
  */
 static void
 RunStages(Merge *merge)
 {
-	DoExplained(merge, MatchFacts, ExplainConversions);
-	RecordConflicts(merge);
-	DoExplained(merge, WriteFacts, WriteCarefully);
-	RecordFoldedConflicts(merge);
+	TakeFacts(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
 }
@@ -215,8 +264,14 @@ LockSequences(List *tables)
 	ListCell   *c;
 
 	foreach(lc, tables)
-		foreach(c, ((FactTable *) lfirst(lc))->columns)
-		LockSequence(((Column *) lfirst(c))->sequence);
+	{
+		FactTable  *table = lfirst(lc);
+
+		foreach(c, table->columns)
+			LockSequence(((Column *) lfirst(c))->sequence);
+		foreach(c, table->other_sequences)
+			LockSequence(lfirst_oid(c));
+	}
 }
 
 /*

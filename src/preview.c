@@ -141,7 +141,7 @@ PreviewMerge(Merge *merge, void *arg)
 	ListCell   *lc;
 
 	SpareSequences(merge);
-	DoExplained(merge, MatchFacts, ExplainConversions);
+	TakeFacts(merge);
 	foreach(lc, merge->tables)
 		ReturnTable(merge, arg, lfirst(lc));
 }

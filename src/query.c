@@ -456,12 +456,24 @@ TypeText(Oid type, int32 typmod)
 }
 
 /*
+ * An operator for values of a type, InvalidOid if SQL cannot use it for them:
+ * those of enums do not take domains over enums.
+ */
+Oid
+UsableOperator(Oid operator, Oid type)
+{
+	Oid			base = getBaseType(type);
+
+	return base != type && get_typtype(base) == TYPTYPE_ENUM ? InvalidOid : operator;
+}
+
+/*
  * A type's own equality, InvalidOid if it has none.
  */
 Oid
 EqualityOperator(Oid type)
 {
-	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	return UsableOperator(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, type);
 }
 
 /*

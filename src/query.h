@@ -65,6 +65,7 @@ extern char *QualifiedRelation(Oid relation);
 extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);
 extern char *TypeText(Oid type, int32 typmod);
+extern Oid	UsableOperator(Oid operator, Oid type);
 extern Oid	EqualityOperator(Oid type);
 extern bool IsInteger(Oid type);
 extern bool HasHash(Oid type);

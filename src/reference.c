@@ -22,6 +22,7 @@
 #include "access/table.h"
 #include "catalog/pg_constraint.h"
 #include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -30,11 +31,10 @@
 #include "factmerge.h"
 
 /*
- * The fact table that a relation of the source or of the destination is, or
- * NULL.
+ * The fact table that a relation of one side is, or NULL.
  */
 static FactTable *
-FindTable(List *tables, Oid relation)
+FindTable(List *tables, Oid relation, bool source)
 {
 	ListCell   *lc;
 
@@ -42,7 +42,7 @@ FindTable(List *tables, Oid relation)
 	{
 		FactTable  *table = lfirst(lc);
 
-		if (table->source == relation || table->destination == relation)
+		if ((source ? table->source : table->destination) == relation)
 			return table;
 	}
 	return NULL;
@@ -70,6 +70,23 @@ ColumnsOfAttributes(FactTable *table, Oid relation, AttrNumber *numbers, int cou
 }
 
 /*
+ * Whether two references are of the same columns.
+ */
+static bool
+SameColumns(Reference *a, Reference *b)
+{
+	ListCell   *x;
+	ListCell   *y;
+
+	if (list_length(a->columns) != list_length(b->columns))
+		return false;
+	forboth(x, a->columns, y, b->columns)
+		if (lfirst(x) != lfirst(y))
+		return false;
+	return true;
+}
+
+/*
  * Whether the foreign keys of two sides say the same.
  */
 static bool
@@ -78,11 +95,7 @@ SameReference(Reference *a, Reference *b)
 	ListCell   *x;
 	ListCell   *y;
 
-	if (a->target_relation != b->target_relation ||
-		list_length(a->columns) != list_length(b->columns))
-		return false;
-	forboth(x, a->columns, y, b->columns)
-		if (lfirst(x) != lfirst(y))
+	if (a->target_relation != b->target_relation || !SameColumns(a, b))
 		return false;
 	forboth(x, a->target_names, y, b->target_names)
 		if (strcmp(lfirst(x), lfirst(y)) != 0)
@@ -95,13 +108,13 @@ SameReference(Reference *a, Reference *b)
  * not common to both.
  */
 static Reference *
-MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key)
+MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool source)
 {
 	Reference  *reference = palloc0(sizeof(Reference));
 
 	reference->name = get_constraint_name(key->conoid);
 	reference->table = table;
-	reference->target = FindTable(tables, key->confrelid);
+	reference->target = FindTable(tables, key->confrelid, source);
 	reference->target_relation = reference->target ?
 		reference->target->destination : key->confrelid;
 	reference->columns = ColumnsOfAttributes(table, key->conrelid, key->conkey,
@@ -124,7 +137,9 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key)
 		if (reference->target && key->confrelid != reference->target->destination)
 			operator = EqualityOperator(((Column *)
 										 list_nth(reference->target_columns, i))->type);
-		reference->operators = lappend_oid(reference->operators, operator);
+		reference->operators = lappend_oid(reference->operators,
+										   UsableOperator(operator,
+														  ((Column *) list_nth(reference->columns, i))->type));
 		reference->target_names = lappend(reference->target_names,
 										  get_attname(key->confrelid,
 													  key->confkey[i], false));
@@ -139,9 +154,11 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key)
 static void
 AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool source)
 {
-	Reference  *reference = MakeReference(tables, table, key);
+	Reference  *reference = MakeReference(tables, table, key, source);
 	HeapTuple	tuple;
+	Form_pg_constraint form;
 	bool		holds;
+	bool		full;
 	bool		inherited;
 	ListCell   *lc;
 
@@ -150,8 +167,10 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
-	holds = HoldsForEveryRow((Form_pg_constraint) GETSTRUCT(tuple));
-	inherited = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	holds = HoldsForEveryRow(form);
+	full = form->confmatchtype == FKCONSTR_MATCH_FULL;
+	inherited = OidIsValid(form->conparentid);
 	ReleaseSysCache(tuple);
 
 	/* One to a partitioned table has a clone for each partition */
@@ -168,6 +187,7 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 			if (source)
 			{
 				twin->in_source = true;
+				twin->full_in_source = full && holds;
 				twin->proven = holds;
 				twin->closed &= holds;
 			}
@@ -176,6 +196,7 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	}
 	reference->in_source = source;
 	reference->in_destination = !source;
+	reference->full = !source && full;
 	reference->proven = source && holds;
 	reference->closed = !source && holds;
 	table->references = lappend(table->references, reference);
@@ -354,6 +375,27 @@ WalkOrder(List *tables)
 }
 
 /*
+ * Whether the source says that the values of a reference refer to something
+ * else than the destination says: they stay as they are.
+ */
+static bool
+IsContradicted(Reference *reference)
+{
+	ListCell   *lc;
+
+	if (reference->in_source)
+		return false;
+	foreach(lc, reference->table->references)
+	{
+		Reference  *other = lfirst(lc);
+
+		if (other->in_source && SameColumns(other, reference))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Let one reference pass on that what it refers to is remapped; returns
  * whether that was news.
  */
@@ -364,7 +406,7 @@ SpreadRemapping(Reference *reference)
 	ListCell   *lc;
 	int			i = 0;
 
-	if (reference->target == NULL)
+	if (reference->target == NULL || IsContradicted(reference))
 		return false;
 	foreach(lc, reference->columns)
 	{

@@ -250,8 +250,7 @@ DescribeTable(Oid source, Oid destination)
 	table->destination = destination;
 	table->owner = to->rd_rel->relowner;
 	table->partitioned = to->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-	table->has_tags = FindAttribute(to, PROVENANCE_COLUMN) != NULL &&
-		FindAttribute(to, MERGE_COLUMN) != NULL;
+	table->has_tags = HasTags(to);
 	DescribeColumns(table, from, to);
 	DescribeKeys(table, from, to);
 	ChooseAddress(table, from);

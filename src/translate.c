@@ -97,12 +97,19 @@ TargetColumn(Column *column)
 }
 
 /*
- * Append a comparison, both sides under the same collation.
+ * Append a comparison, both sides under the same collation; without an operator
+ * as text.
  */
 void
 AppendEquality(StringInfo sql, const char *left, Oid operator,
 			   const char *right, Oid collation)
 {
+	if (!OidIsValid(operator))
+	{
+		appendStringInfo(sql, "(%s)::pg_catalog.text = (%s)::pg_catalog.text COLLATE pg_catalog.\"C\"",
+						 left, right);
+		return;
+	}
 	appendStringInfoString(sql, left);
 	AppendOperator(sql, operator);
 	appendStringInfoString(sql, right);
