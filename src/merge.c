@@ -136,13 +136,15 @@ WriteFacts(Merge *merge)
 }
 
 /*
- * Write again, noting each fact.
+ * Write again, noting each fact; a value that cannot even be converted is found
+ * before that.
  */
 static void
 WriteCarefully(Merge *merge)
 {
 	ListCell   *lc;
 
+	ExplainConversions(merge);
 	merge->careful = true;
 	foreach(lc, merge->tables)
 		((FactTable *) lfirst(lc))->suspended = false;

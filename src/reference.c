@@ -95,7 +95,8 @@ SameReference(Reference *a, Reference *b)
 	ListCell   *x;
 	ListCell   *y;
 
-	if (a->target_relation != b->target_relation || !SameColumns(a, b))
+	if (a->target != b->target || a->target_relation != b->target_relation ||
+		!SameColumns(a, b))
 		return false;
 	forboth(x, a->target_names, y, b->target_names)
 		if (strcmp(lfirst(x), lfirst(y)) != 0)
