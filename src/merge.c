@@ -101,6 +101,8 @@ OpenSchemas(Merge *merge)
 				 errmsg("cannot merge into temporary tables"),
 				 errdetail("What a merge keeps of its history outlives them."),
 				 errhint("Merge into a schema of ordinary tables; temporary ones can be a source.")));
+	if (isTempNamespace(source))
+		merge->source = "pg_temp";	/* whichever it is in this session */
 	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
 	LockTables(merge);
