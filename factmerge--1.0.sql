@@ -179,12 +179,12 @@ COMMENT ON FUNCTION factmerge.fact_number(oid, tid) IS
 /*
  * Called by generated SQL
  */
-CREATE FUNCTION factmerge.missing_reference(foreign_key text, value anyelement)
+CREATE FUNCTION factmerge.missing_reference(foreign_key text, value anyelement, in_source boolean)
 RETURNS anyelement
 AS 'MODULE_PATHNAME', 'factmerge_missing_reference'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION factmerge.missing_reference(text, anyelement) IS
-'raises the error for a reference of the source that leads nowhere';
+COMMENT ON FUNCTION factmerge.missing_reference(text, anyelement, boolean) IS
+'raises the error for a reference of the source that leads nowhere, or to a fact whose counterpart has a null in its place';
 
 CREATE FUNCTION factmerge.note_fact(merge_id bigint, fact text)
 RETURNS bigint
@@ -411,7 +411,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'factmerge_set_sameness'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_set_sameness(regclass, name[], jsonb, text) IS
-'declares which facts of a source and of the destination''s fact_table are the same, in place of its unique keys: those that are equal in the columns of key, within tolerance in its columns, and for which condition holds, an SQL boolean over the rows source and destination (in which references already lead to the destination''s facts). tolerance maps columns to a number (the greatest distance of numbers, money or points), to an interval (of dates or timestamps), to the name of a normalising function, or to an object with function, and either similarity (at least, 0 to 1, as pg_trgm measures it) or edit_distance (at most). A fact that holds a null in key or tolerance is the same as none. Of several facts of the destination the nearest is the one, then that with the lowest key. Declaring it again replaces what was declared. Errors: nothing declared, no such column, a tolerance that does not fit the column''s type, a condition that is no boolean or calls volatile functions, not the owner';
+'declares which facts of a source and of the destination''s fact_table are the same, in place of its unique keys: those that are equal in the columns of key, within tolerance in its columns, and for which condition holds, an SQL boolean over the rows source and destination (in which references already lead to the destination''s facts). tolerance maps columns to a number (the greatest distance of numbers, money or points), to an interval (of dates or timestamps), to the name of a normalising function, or to an object with function, and either similarity (at least; above 0, at most 1, as pg_trgm measures it) or edit_distance (at most). A fact that holds a null in key or tolerance is the same as none. Of several facts of the destination the nearest is the one, then that with the lowest key. Declaring it again replaces what was declared. Errors: nothing declared, no such column, a tolerance that does not fit the column''s type, a condition that is no boolean or calls volatile functions, not the owner';
 
 CREATE FUNCTION factmerge_unset_sameness(fact_table regclass)
 RETURNS void

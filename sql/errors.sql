@@ -314,7 +314,7 @@ SELECT factmerge_ignore_trigger('errors_dst.deed', 'no_such_trigger');
 SELECT factmerge_unignore_trigger('errors_dst.deed', 'no_such_trigger');
 SELECT factmerge_drop_handler('errors_dst.deed', 'no_such_function');
 SELECT factmerge_add_handler('errors_dst.deed', 'no_such_function');
-SELECT factmerge.missing_reference('k', 1);
+SELECT factmerge.missing_reference('k', 1, false);
 SELECT factmerge.fact_number(1259, '(0,1)');
 SET factmerge.friend_hops = 9;
 SET factmerge.friend_hops = -1;

@@ -26,6 +26,25 @@
 #define MOST_ARRAYS 3
 
 /*
+ * Append what takes the place of the key in the order of rows without one.
+ * Where they lie changes, as soon as they are tagged.
+ */
+static void
+AppendWholeRow(StringInfo sql, FactTable *table)
+{
+	bool		first = true;
+	ListCell   *lc;
+
+	appendStringInfoString(sql, "ROW(");
+	foreach(lc, table->columns)
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "d.%s", quote_identifier(((Column *) lfirst(lc))->name));
+	}
+	appendStringInfoString(sql, ")::pg_catalog.text COLLATE pg_catalog.\"C\" AS factmerge_row, ");
+}
+
+/*
  * Append one side of the join as source or destination: the addresses of its
  * facts, the columns that the rule looks at, and the blocks.
  */
@@ -46,6 +65,8 @@ AppendSide(StringInfo sql, Merge *merge, FactTable *table, bool source, List *bl
 			appendStringInfo(sql, "d.%s", quote_identifier(column->name));
 		appendStringInfo(sql, " AS factmerge_address_%d, ", column->map_number);
 	}
+	if (!source && !table->keyed)
+		AppendWholeRow(sql, table);
 	foreach(lc, blocks)
 	{
 		Block	   *block = lfirst(lc);
@@ -279,8 +300,12 @@ MakePairs(Merge *merge, FactTable *table, bool level)
 	AppendInexact(&sql, table);
 	appendStringInfoString(&sql, " AS inexact, ");
 	AppendFarness(&sql, table);
-	appendStringInfo(&sql, " AS farness, %s AS known FROM ",
-					 earlier ? "o.merge_id IS NOT NULL" : "false");
+	appendStringInfoString(&sql, " AS farness");
+	if (earlier)
+		appendStringInfoString(&sql, ", o.merge_id IS NOT NULL AS known");
+	if (!table->keyed)
+		appendStringInfoString(&sql, ", destination.factmerge_row AS whole_row");
+	appendStringInfoString(&sql, " FROM ");
 	AppendSide(&sql, merge, table, true, source_blocks);
 	appendStringInfoString(&sql, " WHERE true");
 	if (level)
@@ -293,8 +318,9 @@ MakePairs(Merge *merge, FactTable *table, bool level)
 	if (earlier)
 		AppendEarlierPairs(&sql, merge, table);
 	AppendTest(&sql, table);
-	appendStringInfo(&sql, ") AS x ORDER BY %s, x.known DESC, x.farness, %s",
-					 Numbered(table, "x.s"), Numbered(table, "x.d"));
+	appendStringInfo(&sql, ") AS x ORDER BY %s%s, x.farness%s, %s",
+					 Numbered(table, "x.s"), earlier ? ", x.known DESC" : "",
+					 table->keyed ? "" : ", x.whole_row", Numbered(table, "x.d"));
 	SqlExecute(merge->snapshot, sql.data, NULL);
 	SqlUtility(psprintf("ANALYZE %s", table->pairs));
 }

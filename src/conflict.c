@@ -4,9 +4,9 @@
  *	  facts that are the same but differ outside of the key
  *
  * The destination's value stays; what the source says otherwise is recorded in
- * factmerge.conflict, one row per fact and column.  The values are read as the
- * caller and written by the extension's owner, as plain parameters, so that
- * nothing of the user's is evaluated with the owner's rights.
+ * factmerge.conflict, one row per fact and column.  The values are made text as
+ * the caller and written by the extension's owner, by way of a temporary table,
+ * so that nothing of the user's is evaluated with the owner's rights.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,18 +14,14 @@
 
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "factmerge.h"
 #include "rule.h"
 
-/* What the recording of one table's conflicts needs to know */
-typedef struct Recorder
-{
-	Merge	   *merge;
-	FactTable  *table;
-	SqlStatement *insert;
-} Recorder;
+/* Conflicts that have been found and not been recorded yet */
+#define FOUND_CONFLICTS "pg_temp.factmerge_conflict"
 
 /*
  * The columns in which facts that are the same can differ.
@@ -211,26 +207,6 @@ ConflictingFacts(Merge *merge, FactTable *table)
 	return sql.data;
 }
 
-/* Records one conflict */
-static void
-RecordConflict(Datum *values, bool *nulls, void *arg)
-{
-	Recorder   *recorder = arg;
-	RoleSwitch	caller;
-	Datum		row[6] = {Int64GetDatum(recorder->merge->id),
-		ObjectIdGetDatum(recorder->table->destination),
-	values[0], values[1], values[2], values[3]};
-	char		row_nulls[6] = {' ', ' ', ' ', ' ',
-	nulls[2] ? 'n' : ' ', nulls[3] ? 'n' : ' '};
-
-	recorder->table->counts.conflicts++;
-	if (recorder->merge->dry_run)
-		return;
-	BecomeExtensionOwner(&caller);
-	SqlExecutePrepared(recorder->insert, row, row_nulls);
-	BecomeCallerAgain(&caller);
-}
-
 /*
  * Stop at the first conflict, but for differences that the declared sameness
  * allows.
@@ -260,23 +236,42 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns, bool folded)
 }
 
 /*
+ * Find and record conflicts of a table.
+ */
+static void
+RecordOf(Merge *merge, FactTable *table, List *columns, bool folded)
+{
+	SqlArgs		args = {0};
+	int64		count;
+
+	count = SqlExecute(merge->snapshot,
+					   psprintf("CREATE TEMPORARY TABLE " FOUND_CONFLICTS
+								" (key, column_name, source_value, destination_value) AS %s",
+								ConflictQuery(merge, table, columns, folded)), NULL);
+	table->counts.conflicts += count;
+	if (count > 0 && !merge->dry_run)
+	{
+		SqlUtility(psprintf("GRANT SELECT ON " FOUND_CONFLICTS " TO %s",
+							quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
+		SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+		SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+		SqlExecuteAsOwner("INSERT INTO factmerge.conflict"
+						  " (merge_id, fact_table, key, column_name, source_value, destination_value)"
+						  " SELECT $1, $2, key, column_name, source_value, destination_value"
+						  " FROM " FOUND_CONFLICTS, &args);
+	}
+	SqlUtility("DROP TABLE " FOUND_CONFLICTS);
+}
+
+/*
  * Find and record conflicts of all tables, of facts that have been folded or of
  * the others.
  */
 static void
 RecordSome(Merge *merge, bool folded)
 {
-	Oid			types[] = {INT8OID, REGCLASSOID, JSONBOID, NAMEOID, TEXTOID, TEXTOID};
-	Recorder	recorder = {merge, NULL, NULL};
-	RoleSwitch	caller;
 	ListCell   *lc;
 
-	BecomeExtensionOwner(&caller);
-	recorder.insert = SqlPrepare("INSERT INTO factmerge.conflict"
-								 " (merge_id, fact_table, key, column_name, source_value, destination_value)"
-								 " VALUES ($1, $2, $3, $4, $5, $6)",
-								 lengthof(types), types);
-	BecomeCallerAgain(&caller);
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);
@@ -290,12 +285,9 @@ RecordSome(Merge *merge, bool folded)
 		ReportActivity(merge, table, "comparing");
 		if (on_conflict == CONFLICT_ERROR && !merge->preview)
 			RefuseConflict(merge, table, columns, folded);
-		recorder.table = table;
-		SqlForEachRow(merge->snapshot, ConflictQuery(merge, table, columns, folded),
-					  NULL, RecordConflict, &recorder);
+		RecordOf(merge, table, columns, folded);
 		StopClock(table, STAGE_MATCH, &start);
 	}
-	SqlFree(recorder.insert);
 }
 
 /*

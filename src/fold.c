@@ -130,6 +130,19 @@ FoldingColumns(SameWay *way)
 }
 
 /*
+ * Append the value of the source in a column, as the destination has it, in a
+ * type that can be grouped by.
+ */
+static void
+AppendComparable(StringInfo sql, Column *column)
+{
+	appendStringInfoChar(sql, '(');
+	AppendMatched(sql, column);
+	appendStringInfoString(sql, OidIsValid(EqualityOperator(column->type)) ?
+						   ")" : ")::pg_catalog.text");
+}
+
+/*
  * Append the facts that a way makes equal to one with a lower key: their
  * addresses in the source (s1, ...) and in the destination (o1, ...), and all
  * that the key map has of the other (destination_1, ...).
@@ -184,12 +197,8 @@ AppendFolded(StringInfo sql, Merge *merge, FactTable *table, SameWay *way,
 	appendStringInfoString(sql, " WINDOW w AS (PARTITION BY ");
 	foreach(lc, way->columns)
 	{
-		Column	   *column = lfirst(lc);
-
-		appendStringInfoString(sql, foreach_current_index(lc) ? ", (" : "(");
-		AppendMatched(sql, column);
-		appendStringInfoString(sql, OidIsValid(EqualityOperator(column->type)) ?
-							   ")" : ")::pg_catalog.text");
+		appendStringInfoString(sql, foreach_current_index(lc) ? ", " : "");
+		AppendComparable(sql, lfirst(lc));
 	}
 	appendStringInfoString(sql, " ORDER BY ");
 	foreach(lc, table->address)
@@ -263,6 +272,50 @@ FoldTable(Merge *merge, FactTable *table)
 }
 
 /*
+ * Refuse facts that one key makes the same while another tells them apart:
+ * those that have been folded must not equal facts that are somewhere else.
+ */
+static void
+RefuseAmbiguousFold(Merge *merge, FactTable *table, SameWay *way)
+{
+	StringInfoData sql;
+	char	  **row;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT pg_catalog.min(x.fact), pg_catalog.max(x.fact) FROM (SELECT %s AS fact, n.folded, %s",
+					 MapAddressText(table, "n.source"), DestinationColumns(table, "n."));
+	foreach(lc, way->columns)
+	{
+		appendStringInfoString(&sql, ", ");
+		AppendComparable(&sql, lfirst(lc));
+		appendStringInfo(&sql, " AS k%d", foreach_current_index(lc));
+	}
+	appendStringInfoString(&sql, " FROM ");
+	AppendSourceRow(&sql, merge, table, false);
+	appendStringInfo(&sql, " JOIN %s AS n ON ", table->map);
+	AppendMapJoin(&sql, table, "n", "source", "s");
+	foreach(lc, way->never_null)
+		appendStringInfo(&sql, "%s s.%s IS NOT NULL",
+						 foreach_current_index(lc) ? " AND" : " WHERE",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	appendStringInfoString(&sql, ") AS x GROUP BY ");
+	for (int i = 0; i < list_length(way->columns); i++)
+		appendStringInfo(&sql, "%sx.k%d", i ? ", " : "", i);
+	appendStringInfo(&sql, " HAVING pg_catalog.bool_or(x.folded) AND pg_catalog.count(DISTINCT ROW(%s)) > 1 ORDER BY 1 LIMIT 1",
+					 DestinationColumns(table, "x."));
+	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("facts of table \"%s\" become the same by one key and differ by another",
+						table->name),
+				 errdetail("Source facts %s and %s are among them, because what they refer to has become one.",
+						   row[0], row[1]),
+				 errhint("Decide which fact it is, and correct the keys of the others.")));
+}
+
+/*
  * Take what has been folded out of the draft.
  */
 static void
@@ -286,6 +339,7 @@ FoldFacts(Merge *merge, List *component)
 	List	   *folded = NIL;
 	bool		again = true;
 	ListCell   *lc;
+	ListCell   *w;
 
 	while (again)
 	{
@@ -304,6 +358,9 @@ FoldFacts(Merge *merge, List *component)
 		FactTable  *table = lfirst(lc);
 
 		table->folded = true;
+		if (list_length(table->sameness) > 1)
+			foreach(w, WaysToBeSame(table))
+				RefuseAmbiguousFold(merge, table, lfirst(w));
 		if (table->draft)
 			ForgetDrafts(merge, table);
 	}

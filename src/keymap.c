@@ -271,8 +271,8 @@ AppendSamePair(StringInfo sql, FactTable *table)
 
 /*
  * Reconcile the pairs of this merge with those of earlier merges of the same
- * source: what is known already stays as it was, and what the source no longer
- * has goes.  Gives the planner statistics of the result.
+ * source: what is known already stays as it was, and what the source or the
+ * destination no longer has goes.  Gives the planner statistics of the result.
  */
 void
 SettleKeyMap(Merge *merge, FactTable *table)
@@ -291,10 +291,10 @@ SettleKeyMap(Merge *merge, FactTable *table)
 		SqlUtility(psprintf("ANALYZE %s", table->map));
 		SqlExecute(merge->snapshot,
 				   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
-							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND %s)",
+							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)",
 							table->map, table->map, pair.data), &args);
 		SqlExecute(merge->snapshot,
-				   psprintf("DELETE FROM %s AS n WHERE n.merge_id = $1 AND EXISTS"
+				   psprintf("DELETE FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND EXISTS"
 							" (SELECT FROM %s AS o WHERE o.merge_id <> $1 AND %s)",
 							table->map, table->map, pair.data), &args);
 	}

@@ -167,6 +167,8 @@ TakeSnapshot(Merge *merge)
 
 	/* If no transaction has ended since ours began, there is nothing unseen */
 	seen = GetTransactionSnapshot();
+	if (merge->preview)
+		return RegisterSnapshot(seen);
 	latest = GetLatestSnapshot();
 	if (latest->xmax != seen->xmax || latest->xcnt != seen->xcnt)
 	{

@@ -331,12 +331,10 @@ SqlFree(SqlStatement *statement)
 }
 
 /*
- * Become the owner of the extension, to keep its books.  Nothing that runs
- * until BecomeCallerAgain() may evaluate anything of the user's: values come
- * in as parameters.  An error restores the caller with the transaction.
+ * The owner of the extension.
  */
-void
-BecomeExtensionOwner(RoleSwitch *before)
+Oid
+ExtensionOwner(void)
 {
 	Oid			namespace = get_namespace_oid("factmerge", false);
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
@@ -347,6 +345,18 @@ BecomeExtensionOwner(RoleSwitch *before)
 		elog(ERROR, "cache lookup failed for schema %u", namespace);
 	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Become the owner of the extension, to keep its books.  Nothing that runs
+ * until BecomeCallerAgain() may evaluate anything of the user's: values come
+ * in as parameters.  An error restores the caller with the transaction.
+ */
+void
+BecomeExtensionOwner(RoleSwitch *before)
+{
+	Oid			owner = ExtensionOwner();
 
 	GetUserIdAndSecContext(&before->user, &before->security_context);
 	SetUserIdAndSecContext(owner, before->security_context |

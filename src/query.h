@@ -55,6 +55,7 @@ extern uint64 SqlExecutePrepared(SqlStatement *statement, Datum *values,
 								 const char *nulls);
 extern void SqlFree(SqlStatement *statement);
 
+extern Oid	ExtensionOwner(void);
 extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);

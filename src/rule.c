@@ -45,7 +45,7 @@ NamedColumn(FactTable *table, const char *name)
 			 errmsg("the sameness of table \"%s\" names column \"%s\"", table->name, name),
 			 IsProvenanceColumn(name) ?
 			 errdetail("That column is not part of the fact.") :
-			 get_attnum(table->destination, name) == InvalidAttrNumber ?
+			 get_attnum(table->destination, name) <= InvalidAttrNumber ?
 			 errdetail("The table has no such column.") :
 			 errdetail("The source does not have it."),
 			 errhint("Declare it by the columns that there are with factmerge_set_sameness().")));

@@ -23,13 +23,24 @@ typedef enum ToleranceKind
 	TOLERATE_EDITED				/* text, by edit distance */
 } ToleranceKind;
 
+/* A function that makes values equal */
+typedef struct Normaliser
+{
+	Oid			function;
+	Oid			takes;			/* types, with polymorphic ones resolved */
+	Oid			returns;
+} Normaliser;
+
 typedef struct Tolerance
 {
 	Column	   *column;
 	ToleranceKind kind;
 	char	   *amount;			/* in text, NULL if normalised */
-	double		size;			/* the same as a number; of a time, in seconds */
-	List	   *functions;		/* Oids, to be applied in this order */
+	double		size;			/* the same as a number; of a time in seconds, of
+								 * exact numbers only whether it is zero */
+	double		whole;			/* how far integers may be apart, -1 if that is
+								 * more than a double can count */
+	List	   *functions;		/* of Normaliser, to be applied in this order */
 	Oid			compared_type;	/* of what they return, or the column's */
 } Tolerance;
 
@@ -59,7 +70,10 @@ extern char *ResolveCondition(Relation relation, const char *condition,
 extern Tolerance *MakeTolerance(Relation relation, Column *column,
 								JsonbValue *value);
 extern void PushTolerance(JsonbParseState **state, Tolerance *tolerance);
+extern char *TrigramSchema(Tolerance *tolerance);
 extern char *DescribeTolerance(Tolerance *tolerance);
+
+/* distance.c */
 extern char *Within(Tolerance *tolerance);
 extern char *Share(Tolerance *tolerance);
 extern List *ToleranceBlocks(Tolerance *tolerance, const char *value,

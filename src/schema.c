@@ -163,14 +163,13 @@ RelationsOfKind(Oid schema, const char *kinds)
 }
 
 /*
- * The tables of a schema that hold facts: ordinary, partitioned and (to read
- * from) foreign ones that are not to be ignored.
+ * The tables of a destination that hold facts: ordinary and partitioned ones
+ * that are not to be ignored.
  */
 static List *
-FactRelations(Oid schema, bool foreign)
+FactRelations(Oid schema)
 {
-	return list_difference_oid(RelationsOfKind(schema, foreign ? "rpf" : "rp"),
-							   IgnoredTables());
+	return list_difference_oid(RelationsOfKind(schema, "rp"), IgnoredTables());
 }
 
 /* The names of relations, for a message */
@@ -275,7 +274,7 @@ RefuseSourceOnlyTables(List *sources, Oid destination)
 		char	   *name = get_rel_name(lfirst_oid(lc));
 		Oid			twin = get_relname_relid(name, destination);
 
-		if (list_member_oid(ignored, twin))
+		if (list_member_oid(ignored, OidIsValid(twin) ? twin : lfirst_oid(lc)))
 			continue;
 		if (OidIsValid(twin) &&
 			(get_rel_relkind(twin) == RELKIND_RELATION ||
@@ -317,13 +316,13 @@ DescribeOthers(List *relations, List *tables)
 List *
 DescribeSchemas(Oid source, Oid destination, List **others)
 {
-	List	   *sources = FactRelations(source, true);
+	List	   *sources = RelationsOfKind(source, "rpf");
 	List	   *tables = NIL;
 	List	   *common = NIL;
 	List	   *destination_only = NIL;
 	ListCell   *lc;
 
-	foreach(lc, FactRelations(destination, false))
+	foreach(lc, FactRelations(destination))
 	{
 		Oid			twin = get_relname_relid(get_rel_name(lfirst_oid(lc)), source);
 
@@ -362,7 +361,7 @@ DescribeSchema(Oid schema)
 	List	   *tables = NIL;
 	ListCell   *lc;
 
-	foreach(lc, FactRelations(schema, false))
+	foreach(lc, FactRelations(schema))
 	{
 		RefuseInheritance(lfirst_oid(lc));
 		tables = lappend(tables, DescribeTable(InvalidOid, lfirst_oid(lc)));

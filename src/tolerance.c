@@ -7,20 +7,8 @@
  * money and points by a distance, dates and timestamps by an interval, text by
  * a similarity or an edit distance; or that a function makes them equal.
  *
- * Comparing every value with every other would take the square of their
- * number.  So each kind comes with blocks: values that the two sides are
- * joined on by equality, chosen such that values within the tolerance share
- * one.  (Record linkage calls that blocking.)
- *
- * - A line is cut into buckets at least twice as wide as the tolerance.  A value of
- *	 the destination lies in one, what is within the tolerance of a value of the
- *	 source in two at most.  Points have one such line for each axis.
- * - Strings within an edit distance share a piece: see edit.c.
- * - Of strings whose trigrams overlap enough, the first few trigrams overlap, in
- *	 whatever order both are sorted (the prefix filter of set similarity
- *	 joins).  Trigrams at the ends of words come last, they are common.
- *
- * The SQL speaks of two rows, source and destination, as conditions do.
+ * What is declared is a JSON value per column; here it is checked against the
+ * column's type and kept.  The SQL that compares values is in distance.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,12 +27,16 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "compat.h"
 #include "rule.h"
 
-/* Beyond this edit distance, pieces are too short to tell strings apart */
-#define MOST_PIECEWISE_EDITS 4
+/* With so many edits any name becomes any other */
+#define MOST_EDITS 255
+
+/* The largest distance of integers that integer arithmetic is used for */
+#define MOST_WHOLE INT64CONST(1000000000000000)
 
 /* The keys of a tolerance that is an object */
 #define FUNCTION_KEY	"function"
@@ -97,11 +89,50 @@ static double
 ReadSize(Column *column, const char *amount)
 {
 	double		size = DatumGetFloat8(DirectFunctionCall1(float8in,
-															CStringGetDatum(amount)));
+														  CStringGetDatum(amount)));
 
 	if (isnan(size) || isinf(size) || size < 0)
 		RefuseAmount(column, amount, "A distance is a number that is not negative.");
 	return size;
+}
+
+/*
+ * Read an amount as an exact number of at least zero; returns not how large it
+ * is, which a double may not hold, but only whether it is more than that.
+ */
+static double
+ReadNumber(Column *column, const char *amount)
+{
+	Datum		number = DirectFunctionCall3(numeric_in, CStringGetDatum(amount),
+											 ObjectIdGetDatum(InvalidOid),
+											 Int32GetDatum(-1));
+	Datum		sign;
+
+	if (numeric_is_nan(DatumGetNumeric(number)) || numeric_is_inf(DatumGetNumeric(number)))
+		RefuseAmount(column, amount, "A distance is a number that is not negative.");
+	sign = DirectFunctionCall1(numeric_sign, number);
+	if (DatumGetInt32(DirectFunctionCall1(numeric_int4, sign)) < 0)
+		RefuseAmount(column, amount, "A distance is a number that is not negative.");
+	return DatumGetInt32(DirectFunctionCall1(numeric_int4, sign));
+}
+
+/*
+ * The whole part of a number, -1 if it is so large that arithmetic with it
+ * could go wrong.
+ */
+static double
+WholePart(const char *amount)
+{
+	Datum		number = DirectFunctionCall1(numeric_floor,
+											 DirectFunctionCall3(numeric_in,
+																 CStringGetDatum(amount),
+																 ObjectIdGetDatum(InvalidOid),
+																 Int32GetDatum(-1)));
+	Datum		large = DirectFunctionCall1(int8_numeric, Int64GetDatum(MOST_WHOLE));
+
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt, number, large)))
+		return -1;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, number));
 }
 
 /*
@@ -136,35 +167,63 @@ IsText(Oid type)
 }
 
 /*
+ * Find a function by its name that takes a value of a type; *returns becomes
+ * the type of its result.
+ */
+static Oid
+FindFunction(List *names, Oid type, Oid *takes, Oid *returns, bool *returns_set)
+{
+	Oid			function;
+	int			variadic_count;
+	Oid			variadic_type;
+	Oid		   *declared;
+	List	   *defaults;
+
+	if (func_get_detail(names, NIL, NIL, 1, &type, false, true, false, &function,
+						returns, returns_set, &variadic_count, &variadic_type,
+						&declared, &defaults) != FUNCDETAIL_NORMAL)
+		return InvalidOid;
+	*takes = IsPolymorphicType(declared[0]) ? type : declared[0];
+	*returns = enforce_generic_type_consistency(takes, declared, 1, *returns, false);
+	return function;
+}
+
+/*
  * Add the next function to be applied to what the ones before return.
  */
 static void
 AddFunction(Tolerance *tolerance, const char *name)
 {
-	List	   *names = ParseQualifiedName(name);
-	Oid			types[] = {tolerance->compared_type,
-	getBaseType(tolerance->compared_type), TEXTOID};
-	int			count = IsText(tolerance->compared_type) ? 3 : 2;
-	Oid			function = InvalidOid;
+	Normaliser *normaliser = palloc(sizeof(Normaliser));
+	bool		returns_set;
+	List	   *parts;
 
-	for (int i = 0; i < count && !OidIsValid(function); i++)
-		function = LookupFuncName(names, 1, &types[i], true);
-	if (!OidIsValid(function))
+	if (!SplitIdentifierString(pstrdup(name), '.', &parts) || parts == NIL)
+		RefuseTolerance(tolerance->column,
+						psprintf("\"%s\" is not the name of a function.", name));
+	normaliser->function = FindFunction(ParseQualifiedName(name),
+										tolerance->compared_type,
+										&normaliser->takes, &normaliser->returns,
+										&returns_set);
+	if (!OidIsValid(normaliser->function))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function %s(%s) does not exist", name,
 						format_type_be(tolerance->compared_type)),
 				 errdetail("It is to normalise column \"%s\".", tolerance->column->name)));
-	if (func_volatile(function) == PROVOLATILE_VOLATILE)
+	if (returns_set)
+		RefuseTolerance(tolerance->column,
+						psprintf("Function %s makes several values of one.", name));
+	if (func_volatile(normaliser->function) == PROVOLATILE_VOLATILE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("function %s is volatile", name),
 				 errdetail("Which facts are the same would depend on when they are compared."),
 				 errhint("A normalising function has to be immutable, or stable at least.")));
-	if (!MayExecute(function, GetUserId()))
+	if (!MayExecute(normaliser->function, GetUserId()))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, name);
-	tolerance->functions = lappend_oid(tolerance->functions, function);
-	tolerance->compared_type = get_func_rettype(function);
+	tolerance->functions = lappend(tolerance->functions, normaliser);
+	tolerance->compared_type = normaliser->returns;
 }
 
 /*
@@ -198,8 +257,8 @@ AddFunctions(Tolerance *tolerance, JsonbValue *value)
 /*
  * The schema that pg_trgm is in, quoted.
  */
-static char *
-TrigramSchema(void)
+char *
+TrigramSchema(Tolerance *tolerance)
 {
 	char	  **row = SqlFetchRow(InvalidSnapshot,
 								  "SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e"
@@ -210,6 +269,7 @@ TrigramSchema(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("similarity is measured by extension pg_trgm, which is not installed"),
+				 errdetail("Column \"%s\" is to be compared by it.", tolerance->column->name),
 				 errhint("CREATE EXTENSION pg_trgm.")));
 	return row[0];
 }
@@ -234,11 +294,12 @@ TakeTextAmount(Tolerance *tolerance, ToleranceKind kind, JsonbValue *value)
 		if (tolerance->size == 0 || tolerance->size > 1)
 			RefuseAmount(column, tolerance->amount,
 						 "A least similarity is greater than 0 and at most 1.");
-		(void) TrigramSchema();
+		(void) TrigramSchema(tolerance);
 	}
-	else if (tolerance->size != floor(tolerance->size) || tolerance->size > INT_MAX)
+	else if (tolerance->size != floor(tolerance->size) || tolerance->size > MOST_EDITS)
 		RefuseAmount(column, tolerance->amount,
-					 "An edit distance is a whole number of characters.");
+					 psprintf("An edit distance is a whole number of characters, at most %d.",
+							  MOST_EDITS));
 }
 
 /*
@@ -308,6 +369,31 @@ KindOfType(Oid type)
 }
 
 /*
+ * Take a distance.
+ */
+static void
+TakeAmount(Tolerance *tolerance, JsonbValue *value)
+{
+	Column	   *column = tolerance->column;
+
+	tolerance->kind = KindOfType(column->type);
+	tolerance->amount = ScalarText(value);
+	if (tolerance->kind == TOLERATE_TIME)
+	{
+		if (value->type != jbvString)
+			RefuseTolerance(column, "Times are an interval apart, as in \"12 days\".");
+		tolerance->size = ReadInterval(column, tolerance->amount);
+	}
+	else if (tolerance->kind == TOLERATE_NUMBER)
+	{
+		tolerance->size = ReadNumber(column, tolerance->amount);
+		tolerance->whole = WholePart(tolerance->amount);
+	}
+	else
+		tolerance->size = ReadSize(column, tolerance->amount);
+}
+
+/*
  * Make the tolerance of a column of what was declared, or refuse it.
  */
 Tolerance *
@@ -325,13 +411,7 @@ MakeTolerance(Relation relation, Column *column, JsonbValue *value)
 	else if (ScalarText(value) == NULL)
 		RefuseTolerance(column, "A tolerance is a number, a string or an object.");
 	else if (KindOfType(column->type) != TOLERATE_NORMALISED)
-	{
-		tolerance->kind = KindOfType(column->type);
-		tolerance->amount = ScalarText(value);
-		tolerance->size = tolerance->kind == TOLERATE_TIME ?
-			ReadInterval(column, tolerance->amount) :
-			ReadSize(column, tolerance->amount);
-	}
+		TakeAmount(tolerance, value);
 	else if (value->type == jbvString)
 		AddFunction(tolerance, ScalarText(value));
 	else
@@ -393,7 +473,7 @@ PushTolerance(JsonbParseState **state, Tolerance *tolerance)
 		PushString(state, WJB_KEY, FUNCTION_KEY);
 		pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 		foreach(lc, tolerance->functions)
-			PushString(state, WJB_ELEM, QualifiedFunction(lfirst_oid(lc)));
+			PushString(state, WJB_ELEM, QualifiedFunction(((Normaliser *) lfirst(lc))->function));
 		pushJsonbValue(state, WJB_END_ARRAY, NULL);
 	}
 	if (tolerance->kind != TOLERATE_NORMALISED)
@@ -418,7 +498,7 @@ DescribeTolerance(Tolerance *tolerance)
 	appendStringInfoString(&text, quote_identifier(tolerance->column->name));
 	foreach(lc, tolerance->functions)
 		appendStringInfo(&text, "%s%s", foreach_current_index(lc) ? ", " : " by ",
-						 QualifiedFunction(lfirst_oid(lc)));
+						 QualifiedFunction(((Normaliser *) lfirst(lc))->function));
 	switch (tolerance->kind)
 	{
 		case TOLERATE_NORMALISED:
@@ -427,275 +507,11 @@ DescribeTolerance(Tolerance *tolerance)
 			appendStringInfo(&text, " with similarity %s", tolerance->amount);
 			break;
 		case TOLERATE_EDITED:
-			appendStringInfo(&text, " within %s edits", tolerance->amount);
+			appendStringInfo(&text, " within an edit distance of %s", tolerance->amount);
 			break;
 		default:
 			appendStringInfo(&text, " within %s", tolerance->amount);
 			break;
 	}
 	return text.data;
-}
-
-/*
- * SQL for a value in the form in which it is compared.
- */
-static char *
-Compared(Tolerance *tolerance, const char *value)
-{
-	char	   *sql = pstrdup(value);
-	ListCell   *lc;
-
-	foreach(lc, tolerance->functions)
-	{
-		Oid		   *arguments;
-		int			count;
-
-		(void) get_func_signature(lfirst_oid(lc), &arguments, &count);
-		sql = psprintf("%s((%s)::%s)", QualifiedFunction(lfirst_oid(lc)), sql,
-					   TypeText(arguments[0], -1));
-	}
-	switch (tolerance->kind)
-	{
-		case TOLERATE_NUMBER:
-			return psprintf("(%s)::pg_catalog.numeric", sql);
-		case TOLERATE_FLOAT:
-			return psprintf("(%s)::pg_catalog.float8", sql);
-		case TOLERATE_TIME:
-			if (getBaseType(tolerance->column->type) == TIMESTAMPTZOID)
-				return psprintf("pg_catalog.timezone('UTC', %s)", sql);
-			return psprintf("(%s)::pg_catalog.timestamp", sql);
-		case TOLERATE_POINT:
-			return psprintf("(%s)::pg_catalog.point", sql);
-		case TOLERATE_NORMALISED:
-			return psprintf("(%s)", sql);
-		case TOLERATE_SIMILAR:
-		case TOLERATE_EDITED:
-			return psprintf("(%s)::pg_catalog.text", sql);
-	}
-	return NULL;				/* keep compiler quiet */
-}
-
-/* The two values to compare */
-static char *
-ComparedIn(Tolerance *tolerance, const char *row)
-{
-	return Compared(tolerance, psprintf("%s.%s", row,
-										quote_identifier(tolerance->column->name)));
-}
-
-/*
- * SQL for a literal of the amount.
- */
-static char *
-Amount(Tolerance *tolerance)
-{
-	const char *type = "float8";
-
-	if (tolerance->kind == TOLERATE_NUMBER)
-		type = "numeric";
-	else if (tolerance->kind == TOLERATE_TIME)
-		type = "interval";
-	else if (tolerance->kind == TOLERATE_SIMILAR)
-		type = "float4";
-	else if (tolerance->kind == TOLERATE_EDITED)
-		type = "int4";
-	return psprintf("%s::pg_catalog.%s", quote_literal_cstr(tolerance->amount), type);
-}
-
-/*
- * SQL for the distance of the two values, where it is a number.
- */
-static char *
-Distance(Tolerance *tolerance, const char *s, const char *d)
-{
-	switch (tolerance->kind)
-	{
-		case TOLERATE_NUMBER:
-		case TOLERATE_FLOAT:
-			return psprintf("pg_catalog.abs(%s - %s)", s, d);
-		case TOLERATE_TIME:
-			return psprintf("pg_catalog.abs(pg_catalog.date_part('epoch', %s) - pg_catalog.date_part('epoch', %s))", s, d);
-		case TOLERATE_POINT:
-			return psprintf("(%s <-> %s)", s, d);
-		case TOLERATE_SIMILAR:
-			return psprintf("(1 - %s.similarity(%s, %s))", TrigramSchema(), s, d);
-		case TOLERATE_EDITED:
-			return psprintf("factmerge.edit_distance(%s, %s, %s)", s, d, Amount(tolerance));
-		case TOLERATE_NORMALISED:
-			break;
-	}
-	return "0";
-}
-
-/*
- * SQL for the condition that the values are within the tolerance; NULL if the
- * blocks say it all.  Two infinities are equal, though they have no distance.
- */
-char *
-Within(Tolerance *tolerance)
-{
-	char	   *s = ComparedIn(tolerance, "source");
-	char	   *d = ComparedIn(tolerance, "destination");
-
-	switch (tolerance->kind)
-	{
-		case TOLERATE_NUMBER:
-		case TOLERATE_FLOAT:
-			return psprintf("(%s = %s OR %s <= %s)", s, d,
-							Distance(tolerance, s, d), Amount(tolerance));
-		case TOLERATE_TIME:
-			return psprintf("GREATEST(%s, %s) <= LEAST(%s, %s) + %s", s, d, s, d,
-							Amount(tolerance));
-		case TOLERATE_POINT:
-			return psprintf("(%s ~= %s OR %s <= %s)", s, d,
-							Distance(tolerance, s, d), Amount(tolerance));
-		case TOLERATE_SIMILAR:
-			return psprintf("%s.similarity(%s, %s) >= %s", TrigramSchema(), s, d,
-							Amount(tolerance));
-		case TOLERATE_EDITED:
-			return psprintf("%s <= %s", Distance(tolerance, s, d), Amount(tolerance));
-		case TOLERATE_NORMALISED:
-			break;
-	}
-	return NULL;
-}
-
-/*
- * SQL for the distance as a share of the tolerance, from 0 to 1, so that those
- * of several columns can be added up.
- */
-char *
-Share(Tolerance *tolerance)
-{
-	char	   *s = ComparedIn(tolerance, "source");
-	char	   *d = ComparedIn(tolerance, "destination");
-	const char *equals = tolerance->kind == TOLERATE_POINT ? "~=" : "=";
-	double		whole = tolerance->kind == TOLERATE_SIMILAR ?
-		1 - tolerance->size : tolerance->size;
-
-	if (tolerance->kind == TOLERATE_NORMALISED || whole == 0)
-		return "0";
-	return psprintf("CASE WHEN %s %s %s THEN 0 ELSE (%s / %s)::pg_catalog.float8 END",
-					s, equals, d, Distance(tolerance, s, d),
-					tolerance->kind == TOLERATE_NUMBER ? Amount(tolerance) :
-					psprintf("'%.17g'::pg_catalog.float8", whole));
-}
-
-static Block *
-MakeBlock(char *value, Oid type, bool array)
-{
-	Block	   *block = palloc(sizeof(Block));
-
-	block->value = value;
-	block->type = type;
-	block->array = array;
-	return block;
-}
-
-/*
- * The buckets of exact numbers.  Their width is twice the tolerance; as the
- * division rounds towards zero, the one there is wider.
- */
-static Block *
-NumberBlock(Tolerance *tolerance, const char *value, bool source)
-{
-	char	   *amount = Amount(tolerance);
-	char	   *width = tolerance->size > 0 ? psprintf("(2 * %s)", amount) : "1";
-
-	if (!source)
-		return MakeBlock(psprintf("pg_catalog.div(%s, %s)", value, width),
-						 NUMERICOID, false);
-	return MakeBlock(psprintf("ARRAY[pg_catalog.div(%s - %s, %s), pg_catalog.div(%s + %s, %s)]",
-							  value, amount, width, value, amount, width),
-					 NUMERICOID, true);
-}
-
-/*
- * The buckets of binary numbers within a distance.  They are somewhat wider
- * than twice the tolerance, for rounding; and numbers too large to be divided
- * by the width share one.
- */
-static Block *
-FloatBlock(const char *value, double distance, double slack, bool source)
-{
-	double		reach = 1.1 * distance + slack;
-	double		width = reach > 0 ? 2.2 * reach : 1;
-	double		limit = 1e307 * Min(width, 1);
-	const char *bucket = "pg_catalog.floor(LEAST(GREATEST(%s, '-%.17g'), '%.17g') / '%.17g')";
-
-	if (!source)
-		return MakeBlock(psprintf(bucket, value, limit, limit, width), FLOAT8OID, false);
-	return MakeBlock(psprintf("ARRAY[%s, %s]",
-							  psprintf(bucket, psprintf("%s - '%.17g'", value, reach),
-									   limit, limit, width),
-							  psprintf(bucket, psprintf("%s + '%.17g'", value, reach),
-									   limit, limit, width)),
-					 FLOAT8OID, true);
-}
-
-/*
- * The first trigrams of a text, enough of them that one is shared by all that
- * are as similar as the tolerance demands.
- */
-static Block *
-TrigramBlock(Tolerance *tolerance, const char *value)
-{
-	char	   *trigrams = psprintf("%s.show_trgm(%s)", TrigramSchema(), value);
-
-	return MakeBlock(psprintf("(ARRAY(SELECT t FROM pg_catalog.unnest(%s) AS t"
-							  " ORDER BY pg_catalog.strpos(t, ' ') > 0, pg_catalog.hashtext(t), t COLLATE \"C\"))"
-							  "[:pg_catalog.cardinality(%s) - pg_catalog.ceil('%.17g'::pg_catalog.float8 * pg_catalog.cardinality(%s) - 0.001)::pg_catalog.int4 + 1]",
-							  trigrams, trigrams, tolerance->size, trigrams),
-					 TEXTOID, true);
-}
-
-/*
- * What strings within an edit distance share: a piece, or the length but for
- * that distance.
- */
-static Block *
-EditBlock(Tolerance *tolerance, const char *value, bool source)
-{
-	if (tolerance->size <= MOST_PIECEWISE_EDITS)
-		return MakeBlock(psprintf("factmerge.%s(%s, %s)",
-								  source ? "edit_probes" : "edit_pieces", value,
-								  Amount(tolerance)), TEXTOID, true);
-	if (!source)
-		return MakeBlock(psprintf("pg_catalog.length(%s)", value), INT4OID, false);
-	return MakeBlock(psprintf("ARRAY(SELECT pg_catalog.generate_series(GREATEST(pg_catalog.length(%s) - %s, 0),"
-							  " pg_catalog.length(%s)::pg_catalog.int8 + %s)::pg_catalog.int4)",
-							  value, Amount(tolerance), value, Amount(tolerance)),
-					 INT4OID, true);
-}
-
-/*
- * The blocks that a value of one side is in.
- */
-List *
-ToleranceBlocks(Tolerance *tolerance, const char *value, bool source)
-{
-	char	   *compared = Compared(tolerance, value);
-	double		size = tolerance->size;
-
-	switch (tolerance->kind)
-	{
-		case TOLERATE_NUMBER:
-			return list_make1(NumberBlock(tolerance, compared, source));
-		case TOLERATE_FLOAT:
-			return list_make1(FloatBlock(compared, size, 0, source));
-		case TOLERATE_TIME:
-			/* The slack is for far times, whose fractions are rounded */
-			return list_make1(FloatBlock(psprintf("pg_catalog.date_part('epoch', %s)", compared),
-										 size, 0.01, source));
-		case TOLERATE_POINT:
-			return list_make2(FloatBlock(psprintf("(%s)[0]", compared), size, 0, source),
-							  FloatBlock(psprintf("(%s)[1]", compared), size, 0, source));
-		case TOLERATE_NORMALISED:
-			return list_make1(MakeBlock(compared, tolerance->compared_type, false));
-		case TOLERATE_SIMILAR:
-			return list_make1(TrigramBlock(tolerance, compared));
-		case TOLERATE_EDITED:
-			return list_make1(EditBlock(tolerance, compared, source));
-	}
-	return NIL;					/* keep compiler quiet */
 }

@@ -10,8 +10,8 @@
  *
  * The key map thereby proves the reference.  Should the source hold a
  * reference that leads nowhere (its foreign key is missing, or not valid),
- * then factmerge.missing_reference() raises the error where the value is
- * looked up.
+ * or lead to a fact whose counterpart has a null in that place, then
+ * factmerge.missing_reference() raises the error where the value is looked up.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +28,9 @@
 PG_FUNCTION_INFO_V1(factmerge_missing_reference);
 
 /*
- * factmerge.missing_reference(text, anyelement) raises the error for a
- * reference of the source that leads nowhere.
+ * factmerge.missing_reference(text, anyelement, boolean) raises the error for a
+ * reference of the source that leads nowhere, or to a fact whose counterpart
+ * cannot be referred to.
  */
 Datum
 factmerge_missing_reference(PG_FUNCTION_ARGS)
@@ -38,6 +39,14 @@ factmerge_missing_reference(PG_FUNCTION_ARGS)
 	bool		varlena;
 
 	getTypeOutputInfo(get_fn_expr_argtype(fcinfo->flinfo, 1), &output, &varlena);
+	if (PG_GETARG_BOOL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("a reference of the source cannot be kept"),
+				 errdetail("What has the value %s that foreign key \"%s\" refers to is a null in the fact of the destination that is the same.",
+						   OidOutputFunctionCall(output, PG_GETARG_DATUM(1)),
+						   text_to_cstring(PG_GETARG_TEXT_PP(0))),
+				 errhint("Complete the fact of the destination, or refer to a key that is never null.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("a fact of the source refers to a fact that is not there"),
@@ -191,7 +200,7 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 		AppendSourceValue(sql, column);
 		return;
 	}
-	appendStringInfo(sql, "CASE WHEN r%d.source_%d IS NOT NULL THEN r%d.destination_%d::%s WHEN ",
+	appendStringInfo(sql, "CASE WHEN r%d.destination_%d IS NOT NULL THEN r%d.destination_%d::%s WHEN ",
 					 reference->number, TargetColumn(column)->map_number,
 					 reference->number, TargetColumn(column)->map_number,
 					 TypeText(column->type, column->typmod));
@@ -213,9 +222,10 @@ AppendTranslated(StringInfo sql, Column *column)
 {
 	AppendTranslation(sql, column,
 					  column->reference == NULL ? NULL :
-					  psprintf("factmerge.missing_reference(%s, %s)",
+					  psprintf("factmerge.missing_reference(%s, %s, r%d.source_%d IS NOT NULL)",
 							   quote_literal_cstr(column->reference->name),
-							   SourceValue(column)));
+							   SourceValue(column), column->reference->number,
+							   TargetColumn(column)->map_number));
 }
 
 /*
