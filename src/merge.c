@@ -155,12 +155,14 @@ WriteCarefully(Merge *merge)
 
 /*
  * Let values become text and text values in a way that loses nothing, whatever
- * the caller has set, until the current nest level of settings ends.
+ * the caller has set, until the current nest level of settings ends.  Nor are
+ * queries compiled: the planner thinks that far more rows are within a
+ * tolerance than there are, and would take its time for that.
  */
 static void
-FixFormats(void)
+FixSettings(void)
 {
-	static const char *const formats[][2] = {
+	static const char *const settings[][2] = {
 		{"DateStyle", "ISO, YMD"},
 		{"IntervalStyle", "postgres"},
 		{"extra_float_digits", "1"},
@@ -168,10 +170,11 @@ FixFormats(void)
 		{"array_nulls", "on"},
 		{"xmloption", "content"},
 		{"xmlbinary", "base64"},
+		{"jit", "off"},
 	};
 
-	for (size_t i = 0; i < lengthof(formats); i++)
-		(void) set_config_option(formats[i][0], formats[i][1],
+	for (size_t i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1],
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
 }
@@ -195,7 +198,7 @@ TakeFacts(Merge *merge)
 {
 	int			nest_level = NewGUCNestLevel();
 
-	FixFormats();
+	FixSettings();
 	DoExplained(merge, CompareFacts, ExplainConversions);
 	if (!merge->preview)
 	{

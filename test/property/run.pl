@@ -1,23 +1,27 @@
 #!/usr/bin/perl
 #
 # Property tests: random schemas and facts, merged, and held against the laws of
-# a merge and against an oracle, which is to saturate the union of both sides from
-# nothing.  Prints TAP, a test for each seed; what failed is said under it.
+# a merge and against an oracle: for facts that are the same if they are equal, that is
+# to saturate the union of both sides from nothing; where sameness is declared, to
+# compare each fact of one side with each of the other.  Prints TAP, a test for each
+# seed; what failed is said under it.
 #
-#   perl test/property/run.pl                              200 seeds, and that they have teeth
+#   perl test/property/run.pl                              170 seeds, and that they have teeth
 #   perl test/property/run.pl --seeds 1000 --first 201     other seeds
 #   perl test/property/run.pl --seeds 1 --first 17 --verbose    one seed, with its schema
 #
 #   --seeds N          how many seeds
 #   --first S          the first of them
+#   --near, --exact    all seeds with declared samenesses, or all without
 #   --hops H           factmerge.friend_hops; with fewer than two steps, facts are missed
 #   --verbose          show each seed's schema, its rules and what its merges did
 #   --keep             leave the schemas of each seed behind
-#   --expect-missing   the teeth: with too few steps, some of the seeds must miss facts
+#   --expect-missing   the teeth alone: with less looked at again, some of the seeds must miss facts
 #   --self-check       without the extension: check the sides and the oracle only
 #
 # The server is found by PGHOST, PGPORT, PGUSER and PGDATABASE.  A seed decides
-# everything that is drawn, so that --first SEED --seeds 1 shows a failure again.
+# everything that is drawn, so that --first SEED --seeds 1 shows a failure again
+# (with --near or --exact, if that was given).
 
 use strict;
 use warnings;
@@ -28,17 +32,26 @@ use Database ();
 use Seed     ();
 use Show     ();
 
-my $DEFAULT_SEEDS = 200;
-my $SEEDS_WITH_TEETH = 20;
+my $DEFAULT_SEEDS = 170;
+my $DEFAULT_HOPS = 2;
+my $MOST_SEEDS_WITH_TEETH = 100;
+my $BITES = 2;
+my $SEEDS_PER_CONNECTION = 10;
+
+# What makes seeds of either kind miss facts
+my %TEETH = (exact => { hops => 1, setting => 'factmerge.friend_hops = 1' },
+    near => { hops => $DEFAULT_HOPS, setting => 'factmerge.replay_inexact = off' });
 
 my %options = (first => 1);
-GetOptions(\%options, qw(seeds=i first=i hops=i verbose keep expect-missing self-check))
-    or die "usage: run.pl [--seeds N] [--first S] [--hops H] [--verbose] [--keep] [--expect-missing] [--self-check]\n";
+GetOptions(\%options, qw(seeds=i first=i hops=i near exact verbose keep expect-missing self-check))
+    or die "usage: run.pl [--seeds N] [--first S] [--near | --exact] [--hops H] [--verbose] [--keep]"
+    . " [--expect-missing] [--self-check]\n";
 
-my $everything = !grep { exists $options{$_} } qw(hops expect-missing self-check);
-my $seeds = $options{seeds} // ($options{'expect-missing'} ? $SEEDS_WITH_TEETH : $DEFAULT_SEEDS);
-my $teeth = $options{'expect-missing'} || $everything && $seeds >= $SEEDS_WITH_TEETH;
-my $SEEDS_PER_CONNECTION = 10;
+my @kinds = grep { !($options{near} || $options{exact}) || $options{$_} } qw(exact near);
+my $only_teeth = $options{'expect-missing'};
+my $seeds = $only_teeth ? 0 : $options{seeds} // $DEFAULT_SEEDS;
+my $everything = !$options{'self-check'} && !defined $options{hops} && $seeds >= $DEFAULT_SEEDS;
+my @teeth = $only_teeth || $everything ? @kinds : ();
 my $number = 0;
 my %sum;
 
@@ -46,18 +59,18 @@ $| = 1;
 binmode STDOUT, ':encoding(UTF-8)';
 my $database = Database->connect;
 $database->install_extension unless $options{'self-check'};
-print '1..', ($options{'expect-missing'} ? 0 : $seeds) + ($teeth ? 1 : 0), "\n";
-test_seed($_) for $options{'expect-missing'} ? () : $options{first} .. $options{first} + $seeds - 1;
-test_teeth($options{'expect-missing'} ? $seeds : $SEEDS_WITH_TEETH) if $teeth;
+print '1..', $seeds + @teeth, "\n";
+test_seed($_) for $options{first} .. $options{first} + $seeds - 1;
+test_teeth($_) for @teeth;
 print '# altogether: ', join(', ', map { "$sum{$_} $_" } sort keys %sum), "\n" if %sum;
 exit 0;
 
 sub test_seed {
     my ($which) = @_;
-    my $hops = $options{hops} // 2;
+    my $hops = $options{hops} // $DEFAULT_HOPS;
     $database->reconnect unless $number % $SEEDS_PER_CONNECTION;
     $database->do("SET factmerge.friend_hops = $hops") unless $options{'self-check'};
-    my $seed = new_seed($which, $hops);
+    my $seed = new_seed($which, $hops, @kinds);
     my @complaints = $options{'self-check'} ? $seed->run_self_check : $seed->run;
 
     result(!@complaints, "seed $which", @complaints);
@@ -65,23 +78,27 @@ sub test_seed {
     print map { "# $_\n" } Show::described($seed) if $options{verbose};
 }
 
-# With one step, friends are too few: the laws must notice on some seed, or else they would notice nothing
+# With a setting that makes merges look at less: the laws must notice on some seed, or else they would notice nothing.
+# Goes on until some have been found.
 sub test_teeth {
-    my ($how_many) = @_;
-    my $hops = $options{hops} // 1;
-    my ($missing, @complaints) = (0);
-    $database->do("SET factmerge.friend_hops = $hops");
-    for my $which ($options{first} .. $options{first} + $how_many - 1) {
-        my $seed = new_seed($which, $hops);
+    my ($kind) = @_;
+    my ($missing, $which, @complaints) = (0, $options{first} - 1);
+    $database->reconnect;
+    $database->do("SET $TEETH{$kind}{setting}");
+    while ($missing < $BITES && $which++ < $options{first} + $MOST_SEEDS_WITH_TEETH) {
+        my $seed = new_seed($which, $TEETH{$kind}{hops}, $kind);
         $missing++ if $seed->count_missing;
         push @complaints, map { "seed $which, $_" } @{ $seed->{complaints} };
     }
-    result($missing && !@complaints, "with friend_hops = $hops, $missing of $how_many seeds miss facts", @complaints);
+    my $how_many = $which - $options{first} + 1;
+    result($missing == $BITES && !@complaints,
+        "with $TEETH{$kind}{setting}, $missing of $how_many $kind seeds miss facts", @complaints);
 }
 
+# Of one of some kinds
 sub new_seed {
-    my ($which, $hops) = @_;
-    return Seed->new(seed => $which, database => $database, hops => $hops, keep => $options{keep});
+    my ($which, $hops, @kinds) = @_;
+    return Seed->new(seed => $which, database => $database, hops => $hops, keep => $options{keep}, kinds => \@kinds);
 }
 
 sub result {

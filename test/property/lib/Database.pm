@@ -10,9 +10,11 @@ package Database;
 use strict;
 use warnings;
 use DBI;
-use Ddl  qw(quoted qualified);
-use Draw qw(between pick uuid);
-use Fact ();
+use Ddl    qw(quoted qualified);
+use Draw   qw(between pick uuid);
+use Fact   ();
+use Layout ();
+use Types  ();
 
 my %PROVENANCE_COLUMN = (factmerge_provenance => 1, factmerge_merge => 1);
 
@@ -31,7 +33,8 @@ sub reconnect {
     eval { $self->{dbh}->disconnect } if $self->{dbh};
     $self->{dbh} = DBI->connect('dbi:Pg:', '', '',
         { RaiseError => 1, PrintError => 0, AutoCommit => 1, pg_server_prepare => 0, pg_enable_utf8 => 1 });
-    $self->do('SET client_min_messages = warning; SET datestyle = ISO; SET synchronous_commit = off; SET jit = off');
+    $self->do('SET client_min_messages = warning; SET datestyle = ISO; SET timezone = UTC; SET lc_monetary = "C";'
+        . ' SET synchronous_commit = off; SET jit = off');
 }
 
 # After the server crashed, which takes it a while to get over
@@ -75,6 +78,16 @@ sub in_vain {
     die $error unless $done;
 }
 
+# The SQLSTATE and message of what a block dies of, undef if it does not; the transaction goes on
+sub error_of {
+    my ($self, $block) = @_;
+    $self->do('SAVEPOINT error_of');
+    return if eval { $block->(); 1 };
+    my $error = ($self->{dbh}->state // '') . " $@";
+    $self->do('ROLLBACK TO error_of');
+    return $error;
+}
+
 sub in_transaction {
     my ($self, $block) = @_;
     $self->{dbh}->begin_work;
@@ -89,29 +102,50 @@ sub in_transaction {
 # Filling
 #
 
+# Creates the schema that others refer to
+sub build_elsewhere {
+    my ($self, $elsewhere, $shape) = @_;
+    $self->{elsewhere} = $elsewhere;
+    $self->do(Ddl::create_elsewhere($elsewhere, $shape));
+}
+
 # Creates a schema and lets a side's facts arrive in it
 sub build {
-    my ($self, $schema, $shape, $rules, $side) = @_;
+    my ($self, $schema, $shape, $rules, $rank, $side) = @_;
+    my $layout = $self->{layouts}{$schema} = Layout->draw($shape, $rank);
+    $self->{row_of}{$schema} = {};
     $self->in_transaction(sub {
-        $self->do(Ddl::create_schema($schema, $shape, Ddl::draw_layout($shape)));
+        $self->do(Ddl::create_schema($schema, $shape, $layout, $self->{elsewhere}));
         $self->do(Ddl::create_handlers($schema, $rules));
         $self->load($schema, $side) if $side;
     });
     $self->in_transaction(sub { $self->saturate($schema, $rules) }) if $side;
 }
 
+# More facts arrive
+sub add {
+    my ($self, $schema, $rules, $side) = @_;
+    $self->in_transaction(sub { $self->load($schema, $side) });
+    $self->in_transaction(sub { $self->saturate($schema, $rules) });
+}
+
 # Facts arrive and triggers fire
 sub load {
     my ($self, $schema, $side) = @_;
     $self->do('SET LOCAL search_path = ' . quoted($schema, 'public'));
-    my %row_of;
+    my $row_of = $self->{row_of}{$schema};
     for my $fact (@{ $side->{facts} }) {
         my $contradicted = $side->{contradicted}{ $fact->identity } // {};
-        $row_of{ $fact->identity } = { %{ $fact->{values} }, %$contradicted };
+        my %row = (%{ $fact->{values} }, %{ $fact->{halves} // {} }, %$contradicted);
+        for my $column ($self->{layouts}{$schema}->columns_of($fact->{table})) {
+            $row{ $column->{name} } = uc($row{ $column->{from}{name} } // next) if $column->{role} eq 'generated';
+            $row{ $column->{name} } = Types::value($column->{type}, 9) if $column->{role} eq 'extra';
+        }
+        $row_of->{ $fact->identity } = \%row;
     }
-    my $given = $self->give_keys($schema, $side->{facts}, \%row_of);
+    my $given = $self->give_keys($schema, $side->{facts}, $row_of);
     for my $batch (arrival_order(@{ $side->{facts} })) {
-        $self->insert($schema, \%row_of, $given, @$batch);
+        $self->insert($schema, $row_of, $given, @$batch);
     }
 }
 
@@ -123,19 +157,26 @@ sub give_keys {
         my ($key) = grep { $_->{surrogate} } @{ $table->{columns} };
         next if !$key || $given{ $table->{name} }++;
         for my $fact (grep { $_->{table} == $table } @$facts) {
-            $row_of->{ $fact->identity }{ $key->{name} } = $key->{surrogate} eq 'uuid' ? uuid()
-                : $self->value('SELECT nextval(' . Ddl::sequence_of($schema, $table, $key) . ')');
+            $row_of->{ $fact->identity }{ $key->{name} } = $self->next_key($schema, $table, $key);
         }
     }
     return \%given;
+}
+
+sub next_key {
+    my ($self, $schema, $table, $key) = @_;
+    return uuid() if $key->{type} eq 'uuid';
+    my $number = $self->value('SELECT nextval(' . Ddl::sequence_of($schema, $table, $key) . ')');
+    return $key->{surrogate} eq 'coded' ? "n$number" : $number;
 }
 
 # A random order in which everything arrives after what it refers to, in batches of one table
 sub arrival_order {
     my (@facts) = @_;
     my (%waiting, %waited_for, @ready, @batches);
+    my %arriving = map { $_->identity => 1 } @facts;
     for my $fact (@facts) {
-        my @before = awaited($fact);
+        my @before = grep { $arriving{ $_->identity } } awaited($fact);
         $waiting{ $fact->identity } = @before;
         push @{ $waited_for{ $_->identity } }, $fact for @before;
         push @ready, $fact unless @before;
@@ -162,7 +203,9 @@ sub awaited {
 sub insert {
     my ($self, $schema, $row_of, $given, @facts) = @_;
     my $table = $facts[0]{table};
-    my @columns = grep { !$_->{constant} && (!$_->{surrogate} || $given->{ $table->{name} }) } @{ $table->{columns} };
+    my $layout = $self->{layouts}{$schema};
+    my @columns = grep { !$layout->fills($table, $_) || $_->{surrogate} && $given->{ $table->{name} } }
+        $layout->columns_of($table);
     my ($key) = grep { $_->{surrogate} } @{ $table->{columns} };
     my @rows = map { $row_of->{ $_->identity } } @facts;
 
@@ -171,7 +214,7 @@ sub insert {
     }
     my @lists;
     for my $row (@rows) {
-        push @lists, '(' . join(', ', map { Ddl::literal($row->{ $_->{name} }) } @columns) . ')';
+        push @lists, '(' . join(', ', map { Types::literal($row->{ $_->{name} }) } @columns) . ')';
     }
     my $sql = 'INSERT INTO ' . qualified($schema, $table) . ' (' . quoted(map { $_->{name} } @columns) . ')'
         . ($given->{ $table->{name} } ? ' OVERRIDING SYSTEM VALUE' : '') . ' VALUES ' . join(', ', @lists);
@@ -187,9 +230,8 @@ sub insert {
 sub point_at {
     my ($row, $fact, $row_of) = @_;
     for my $reference (grep { !$_->{shadow} } @{ $fact->{table}{references} }) {
-        my $other = $fact->{refs}{ $reference->{name} };
-        my @values = $other ? @{ $row_of->{ $other->identity } }{ @{ $reference->{to_columns} } } : ();
-        @$row{ @{ $reference->{columns} } } = @values[ 0 .. $#{ $reference->{columns} } ];
+        my $other = $fact->{refs}{ $reference->{name} } or next;
+        @$row{ @{ $reference->{columns} } } = @{ $row_of->{ $other->identity } }{ @{ $reference->{to_columns} } };
     }
 }
 
@@ -224,7 +266,8 @@ sub call_on_every_fact {
 # Reading
 #
 
-# Every fact of a schema, with the row that holds it
+# Every fact of a schema, with the row that holds it, its address, and its place in the order of the source's facts
+# and of the destination's
 sub facts_in {
     my ($self, $schema, $shape) = @_;
     my @tables = @{ $shape->{tables} };
@@ -234,8 +277,9 @@ sub facts_in {
     for my $table (@tables) {
         my @values = map { $_->{name} } grep { $_->{role} eq 'value' } @{ $table->{columns} };
         for my $row (@{ $rows{ $table->{name} } }) {
-            my %fact = (table => $table, row => $row);
+            my %fact = (table => $table, row => $row, map { $_ => delete $row->{$_} } qw(order own_order address));
             @{ $fact{values} }{@values} = @$row{@values};
+            $fact{individual} = "$schema $fact{address}" if $table->{individual};
             $row->{fact} = bless \%fact, 'Fact';
             push @facts, $row->{fact};
         }
@@ -254,16 +298,22 @@ WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND attna
 END
     my (@columns, @queries, %rows);
     for my $table (@tables) {
-        my @names = map { $_->{name} } @{ $table->{columns} };
+        my @names = map { $_->{name} } $self->{layouts}{$schema}->columns_of($table);
         push @names, sort keys %PROVENANCE_COLUMN if $tagged{ $table->{name} };
         my $values = join ', ', map { quoted($_) . '::text' } @names;
-        push @queries, 'SELECT ' . @columns . ", ARRAY[$values] FROM " . qualified($schema, $table);
+        my @key = map { quoted($_) } Shape::address_of($table);
+        my $address = join ', ', @key ? @key : qw(tableoid ctid);
+        # Where rows lie changes, so that among the destination's those without a key are ordered by what they hold
+        my $row = 'ROW(' . quoted($self->{layouts}{$schema}->names_in_order($table)) . ')';
+        my $order = @key ? $address : qq($row\::text COLLATE "C", $address);
+        push @queries, 'SELECT ' . @columns . ", row_number() OVER (ORDER BY $address), row_number() OVER (ORDER BY $order),"
+            . " concat_ws(', ', $address), ARRAY[$values] FROM " . qualified($schema, $table);
         push @columns, \@names;
         $rows{ $table->{name} } = [];
     }
     for my $row (@{ $self->{dbh}->selectall_arrayref(join ' UNION ALL ', @queries) }) {
-        my ($which, $values) = @$row;
-        my %row;
+        my ($which, $order, $own_order, $address, $values) = @$row;
+        my %row = (order => $order, own_order => $own_order, address => $address);
         @row{ @{ $columns[$which] } } = @$values;
         push @{ $rows{ $tables[$which]{name} } }, \%row;
     }
@@ -279,10 +329,9 @@ sub resolve {
     }
     for my $row (@$from) {
         my @key = @$row{ @{ $reference->{columns} } };
-        my $other = $led_to{ join "\0", map { $_ // '' } @key };
-        die "a reference of $reference->{from}{name} to $reference->{to}{name} leads nowhere: @key\n"
-            if !$other && !grep { !defined } @key;
-        $row->{fact}{refs}{ $reference->{name} } = $other;
+        next if grep { !defined } @key;
+        $row->{fact}{refs}{ $reference->{name} } = $led_to{ join "\0", @key }
+            // die "a reference of $reference->{from}{name} to $reference->{to}{name} leads nowhere: @key\n";
     }
 }
 
@@ -323,9 +372,12 @@ sub keys_ahead_of_sequences {
     my ($self, $schema, $shape) = @_;
     my @ahead;
     for my $table (@{ $shape->{tables} }) {
-        my ($key) = grep { $_->{surrogate} && $_->{surrogate} ne 'uuid' } @{ $table->{columns} } or next;
-        my $largest = $self->value('SELECT max(' . quoted($key->{name}) . ') FROM ' . qualified($schema, $table)) // 0;
-        my $last = $self->value('SELECT pg_sequence_last_value(' . Ddl::sequence_of($schema, $table, $key) . '::regclass)') // 0;
+        my ($key) = grep { $_->{surrogate} && $_->{type} ne 'uuid' } @{ $table->{columns} } or next;
+        my $number = quoted($key->{name});
+        $number = "substr($number, 2)::integer" if $key->{surrogate} eq 'coded';
+        my $largest = $self->value("SELECT max($number) FROM " . qualified($schema, $table)) // 0;
+        my $sequence = Ddl::sequence_of($schema, $table, $key);
+        my $last = $self->value("SELECT pg_sequence_last_value($sequence\::regclass)") // 0;
         push @ahead, "$table->{name}: key $largest, while the sequence is at $last" if $largest > $last;
     }
     return @ahead;
@@ -337,13 +389,20 @@ sub keys_ahead_of_sequences {
 
 sub install_extension {
     my ($self) = @_;
-    $self->do('CREATE EXTENSION IF NOT EXISTS factmerge');
+    $self->do('CREATE EXTENSION IF NOT EXISTS pg_trgm; CREATE EXTENSION IF NOT EXISTS factmerge');
 }
 
 sub merge {
     my ($self, $source, $destination, $dry_run) = @_;
     my $totals = $self->rows('SELECT * FROM factmerge_merge(?, ?, ?)', $source, $destination, $dry_run ? 1 : 0);
     return $totals->[0];
+}
+
+# The numbers of the merges of one source: { merge_id => 1 }
+sub merges_from {
+    my ($self, $source) = @_;
+    my $merges = $self->rows('SELECT merge_id FROM factmerge.merge WHERE source = ?', $source);
+    return { map { $_->{merge_id} => 1 } @$merges };
 }
 
 # The counts of a merge by table

@@ -7,6 +7,9 @@
 # the identity of the fact that it leads to.  Facts of the model (Facts.pm) and
 # facts read from a schema (Database.pm) are the same kind of thing.
 #
+# Where what is the same need not be equal (Sameness.pm), or what is equal need not be the
+# same, a fact is an individual: its identity is a name that it has been given.
+#
 # An identity is a short name, #1, #2 and so on, for a text that may hold other
 # such names: the text of a deep tree would be long.
 
@@ -16,12 +19,13 @@ use strict;
 use warnings;
 use Shape ();
 
-my (%name_of, @text_of);
+my (%name_of, @text_of, $individuals);
 
 # A new seed begins
 sub forget_identities {
     %name_of = ();
     @text_of = ();
+    $individuals = 0;
 }
 
 # A new fact; shadow references follow from the others
@@ -41,13 +45,14 @@ sub parts_of {
     my ($table) = @_;
     return $table->{parts} //= do {
         my %same = map { $_ => 1 } @{ $table->{sameness} // [] };
+        my $whole_row = !$table->{rule} || !$table->{individual};
         my %parts = map { $_ => [] } qw(key_values key_references other_values other_references);
         for my $column (grep { $_->{role} eq 'value' } @{ $table->{columns} }) {
-            my $in_key = !$table->{sameness} || $same{ $column->{name} };
+            my $in_key = $table->{sameness} ? $same{ $column->{name} } : $whole_row;
             push @{ $parts{ $in_key ? 'key_values' : 'other_values' } }, $column;
         }
         for my $reference (grep { !$_->{shadow} } @{ $table->{references} }) {
-            my $in_key = Shape::identifies($table, $reference);
+            my $in_key = $table->{sameness} ? Shape::identifies($table, $reference) : $whole_row;
             push @{ $parts{ $in_key ? 'key_references' : 'other_references' } }, $reference;
         }
         \%parts;
@@ -59,7 +64,9 @@ sub identity {
     return $self->{identity} //= do {
         die "a fact of $self->{table}{name} is part of its own identity\n" if $self->{identifying}++;
         my $parts = parts_of($self->{table});
-        my $text = $self->{table}{name} . '(' . $self->described($parts->{key_values}, $parts->{key_references}) . ')';
+        my $told = $self->{table}{individual} ? $self->{individual} //= 'number ' . ++$individuals
+            : $self->described($parts->{key_values}, $parts->{key_references});
+        my $text = "$self->{table}{name}($told)";
         delete $self->{identifying};
         $name_of{$text} //= do { push @text_of, $text; '#' . @text_of };
     };
@@ -69,8 +76,9 @@ sub identity {
 sub rendering {
     my ($self) = @_;
     my $parts = parts_of($self->{table});
-    my @comparable = grep { !$_->{conflicting} } @{ $parts->{other_values} };
-    return $self->identity . ' ' . $self->described(\@comparable, $parts->{other_references});
+    my @compared = $self->{table}{individual} ? qw(key other) : 'other';
+    my @values = grep { !$_->{conflicting} } map { @{ $parts->{"${_}_values"} } } @compared;
+    return $self->identity . ' ' . $self->described(\@values, [ map { @{ $parts->{"${_}_references"} } } @compared ]);
 }
 
 sub described {

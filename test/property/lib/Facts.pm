@@ -10,8 +10,9 @@ package Facts;
 use strict;
 use warnings;
 use Draw qw(chance between pick shuffled weighted uuid);
-use Fact ();
+use Fact   ();
 use Oracle ();
+use Types  ();
 
 my $MOST_FACTS = 400;
 
@@ -33,7 +34,7 @@ sub draw_universe {
     my %wanted;
 
     # Few facts to refer to and many that refer to them make many pairs; about as many make long paths
-    my $sparse = $self->{sparse} = chance(0.5);
+    my $sparse = $self->{sparse} = chance($self->{shape}{tolerant} ? 0.25 : 0.5);
     for my $table (@tables) {
         my $full = @{ $table->{references} } ? between(14, $sparse ? 24 : 36) : $sparse ? between(8, 18) : between(3, 8);
         $wanted{ $table->{name} } = 1 + int($scale * $full);
@@ -51,7 +52,7 @@ sub draw_universe {
 # One more fact, if what was drawn is one and is new
 sub draw_fact {
     my ($self, $table) = @_;
-    my (%values, %refs, %last);
+    my (%values, %refs, %halves, %last);
 
     for my $reference (grep { !$_->{shadow} } @{ $table->{references} }) {
         my @choices = @{ $self->{of}{ $reference->{to}{name} } // [] };
@@ -63,11 +64,25 @@ sub draw_fact {
             if $self->{sparse} && defined $last{ $reference->{to}{name} } && chance(0.7);
         $last{ $reference->{to}{name} } = $which;
         $refs{ $reference->{name} } = $none ? undef : $choices[$which];
+        my $half = $none && chance(0.3) && half_of($reference);
+        $halves{ $half->{name} } = $self->draw_value($half->{led_to}) if $half;
     }
     for my $column (grep { $_->{role} eq 'value' } @{ $table->{columns} }) {
         $values{ $column->{name} } = $self->draw_value($column);
     }
-    $self->add(Fact->new(table => $table, values => \%values, refs => \%refs));
+    $self->add(Fact->new(table => $table, values => \%values, refs => \%refs, halves => \%halves));
+}
+
+# The column of a composite reference, if any, that may hold a value although the reference leads nowhere
+sub half_of {
+    my ($reference) = @_;
+    my $table = $reference->{from};
+    return if @{ $reference->{columns} } == 1 || $reference->{match_full} || !$table->{sameness};
+    return if grep { $_->{shadow} && $_->{shadow}{of} == $reference } @{ $table->{references} };
+    my %in_key = map { $_ => 1 } map { @$_ } $table->{sameness}, Shape::keys_of($table);
+    my ($half) = grep { $_->{led_to}{role} eq 'value' && !$in_key{ $_->{name} } }
+        map { Shape::column($table, $_) } @{ $reference->{columns} };
+    return $half;
 }
 
 sub add {
@@ -80,18 +95,14 @@ sub add {
 # As PostgreSQL would write it.  Values that are part of a narrow key are few.
 sub draw_value {
     my ($self, $column) = @_;
-    my $type = $column->{type};
-    my $many = $column->{wide} ? 40 : $column->{natural} ? 6 : 12;
 
     return $column->{constant} if defined $column->{constant};
     return uuid() if $column->{uuid_key};
-    return 'label ' . ++$self->{labels} if $column->{label};
+    return '' if $column->{code};
     return undef if !$column->{not_null} && chance(0.2);
-    return between(1, $many) if $type eq 'integer';
-    return 'w' . between(1, $many) if $type eq 'text';
-    return sprintf '2001-%02d-%02d', between(1, 12), between(1, $many > 28 ? 28 : $many) if $type eq 'date';
-    return sprintf '%d.%02d', between(0, 3), between(0, 99) if $type eq 'numeric(8,2)';
-    return pick('true', 'false');
+    return 'label ' . ++$self->{labels} if $column->{label};
+    return pick(@{ $column->{domain} }) . '' if $column->{domain};
+    return Types::value($column->{type}, $column->{wide} ? 40 : $column->{natural} ? 6 : 12);
 }
 
 # A few facts of a derived table that somebody simply states
@@ -115,12 +126,13 @@ sub tie_cycles {
 # Sides
 #
 
-# { facts => [in the universe's order], contradicted => { identity => { column => value } } }
+# { facts => [in the universe's order], contradicted => { identity => { column => value } } }; all of it within another
+# side, if one is given
 sub draw_side {
-    my ($self) = @_;
-    my $share = weighted(0.25 => 3, 0.4 => 5, 0.6 => 3, 0.9 => 1, 0.1 => 1, 0 => 0.15, 1 => 0.3);
+    my ($self, $share, $within) = @_;
+    $share //= weighted(0.25 => 3, 0.4 => 5, 0.6 => 3, 0.9 => 1, 0.1 => 1, 0 => 0.15, 1 => 0.3);
     my %chosen;
-    for my $fact (@{ $self->{facts} }) {
+    for my $fact (@{ ($within // $self)->{facts} }) {
         choose($fact, \%chosen) if chance($share);
     }
     my @facts = grep { $chosen{ $_->identity } } @{ $self->{facts} };

@@ -7,7 +7,7 @@
 #    5  no fact of the source is lost, no fact of either side altered
 #    6  the result is the union of both, saturated
 #    7  the provenance of each fact is right
-#    8  the totals add up, and a dry run says the same and leaves nothing
+#    8  the totals add up, and a dry run and a preview say the same and leave nothing
 #    9  each check skips what its definition says, and no more
 #   10  verify finds nothing missing
 #   11  origin knows the key that a fact had in the source
@@ -20,7 +20,8 @@
 #   merge  { shape, rules, hops, from, into     the names of the two schemas
 #            source, destination                facts of both before the merge
 #            source_after, result               ... and after it
-#            totals, report }                   what the merge said
+#            totals, report                     what the merge said
+#            layouts }                          of each schema (Layout.pm)
 #
 # Complaints spell facts out by identity, for a person to read.
 
@@ -33,9 +34,11 @@ use Ddl      qw(qualified);
 use Draw     qw(some_of);
 use Fact     ();
 use Oracle   ();
+use Shape    ();
+use Types    qw(literal);
 
 my @COUNTS = @Oracle::COUNTS;
-my @SKIPS = qw(skipped_categorically skipped_in_both skipped_friends_in_both skipped_one_sided);
+our @SKIPS = qw(skipped_categorically skipped_in_both skipped_friends_in_both skipped_one_sided);
 
 #
 # Comparing
@@ -99,11 +102,31 @@ sub copies_are_faithful {
     my @wrong;
     for my $fact (grep { !$destination->{ $_->identity } } @{ $merge->{source} }) {
         my $copy = $result->{ $fact->identity } or next;
-        push @wrong, map { $fact->identity . " has another $_->{name}" }
-            grep { ($fact->{values}{ $_->{name} } // "\0") ne ($copy->{values}{ $_->{name} } // "\0") }
-            grep { $_->{role} eq 'value' } @{ $fact->{table}{columns} };
+        push @wrong, map { $fact->identity . " has another $_->{name}" } unfaithful($merge, $fact, $copy);
     }
     return summary('copied wrongly', @wrong);
+}
+
+# The columns in which a copy is not as it should be
+sub unfaithful {
+    my ($merge, $fact, $copy) = @_;
+    my ($table, $layout) = ($fact->{table}, $merge->{layouts}{ $merge->{into} });
+    my @leading = grep { $fact->{refs}{ $_->{name} } } @{ $table->{references} };
+    my %points = map { $_ => 1 } map { @{ $_->{columns} } } @leading;
+    my $plain = $layout->of($table)->{plain};
+    return grep {
+        my $name = $_->{name};
+        my $right = $_->{role} eq 'generated' && !$plain->{$name} ? upper($copy->{row}{ $_->{from}{name} })
+            : exists $fact->{row}{$name} ? $fact->{row}{$name} : $_->{default};
+        unequal($right, $copy->{row}{$name});
+    } grep { $_->{role} ne 'key' && !$points{ $_->{name} } } $layout->columns_of($table);
+}
+
+sub upper { return defined $_[0] ? uc($_[0]) : undef }
+
+sub unequal {
+    my ($one, $other) = @_;
+    return defined $one && defined $other ? $one ne $other : defined $one || defined $other;
 }
 
 # The tag of each fact says where it came from
@@ -149,22 +172,40 @@ sub conflicts_are_listed {
     my @expected;
     for my $fact (@{ $merge->{source} }) {
         my $ours = $destination->{ $fact->identity } or next;
-        push @expected, map { conflict_text($fact->{table}{name}, $_, $fact->{values}{$_}, $ours->{values}{$_}) }
-            grep { ($fact->{values}{$_} // "\0") ne ($ours->{values}{$_} // "\0") } sort keys %{ $fact->{values} };
+        push @expected, map { conflict_text("$fact->{table}{name}.$_", $fact->{row}{$_}, $ours->{row}{$_}) }
+            grep { unequal($fact->{row}{$_}, $ours->{row}{$_}) } compared_values($merge, $fact->{table});
     }
+    return conflicts_differ($database, $merge, @expected);
+}
+
+# Compares the conflicts that were recorded with those that should have been
+sub conflicts_differ {
+    my ($database, $merge, @expected) = @_;
     my $conflicts = $database->rows(<<'END', $merge->{totals}{merge_id});
 SELECT relname, column_name, source_value, destination_value
 FROM factmerge_conflicts(?) JOIN pg_class ON pg_class.oid = fact_table
 END
-    my @listed = map { conflict_text(@$_{qw(relname column_name source_value destination_value)}) } @$conflicts;
+    my @listed = map { conflict_text("$_->{relname}.$_->{column_name}", @$_{qw(source_value destination_value)}) }
+        @$conflicts;
     my $total = $merge->{totals}{conflicts};
     return (differences(\@expected, \@listed), $total == @listed ? () : "the total is $total, the list has " . @listed);
 }
 
+# The columns in which the same fact could differ between both sides: not what they only refer to, nor what the
+# destination generates
+sub compared_values {
+    my ($merge, $table) = @_;
+    my ($from, $into) = map { $merge->{layouts}{$_} } @$merge{qw(from into)};
+    my %there = map { $_->{name} => 1 } $from->columns_of($table);
+    my $plain = $into->of($table)->{plain};
+    my @common = grep { $there{ $_->{name} } } $into->columns_of($table);
+    return map { $_->{name} } grep { $_->{role} =~ /^(?:value|extra)$/ || $plain->{ $_->{name} } } @common;
+}
+
 sub conflict_text {
-    my ($table, $column, @values) = @_;
+    my ($column, @values) = @_;
     my %spelled = (t => 'true', f => 'false');
-    return "$table.$column: " . join ' against ', map { !defined ? 'null' : $spelled{$_} // $_ } @values;
+    return "$column: " . join ' against ', map { !defined ? 'null' : $spelled{$_} // $_ } @values;
 }
 
 #
@@ -182,7 +223,7 @@ sub totals_add_up {
     return (equal('source facts', $totals->{source_facts}, scalar @{ $merge->{source} }),
         equal('in both + copied', $totals->{in_both} + $totals->{copied}, $totals->{source_facts}),
         equal('events', $totals->{events}, $totals->{source_facts}),
-        equal('skipped + unhandled + replayed', $skipped + $totals->{unhandled} + $totals->{replayed}, $totals->{events}),
+        equal('all verdicts', $skipped + $totals->{unhandled} + $totals->{replayed}, $totals->{events}),
         equal('derived', $totals->{derived}, scalar grep { !$before{ $_->identity } } @{ $merge->{result} }),
         equal('fact tables', $totals->{fact_tables}, scalar @{ $merge->{shape}{tables} }));
 }
@@ -218,6 +259,19 @@ sub counts_settled {
     return grep { !$unsettled{$_} } @COUNTS;
 }
 
+# What a preview counted is what was merged
+sub preview_is_right {
+    my ($merge, $preview) = @_;
+    my %said;
+    $said{ $_->{fact_table} }{ $_->{outcome} } = $_->{facts} for @$preview;
+    return map {
+        my $name = $_->{name};
+        my $report = $merge->{report}{$name};
+        (equal("$name: in both", $said{$name}{'in both'} // -1, $report->{in_both}),
+            equal("$name: copied", $said{$name}{copied} // -1, $report->{copied}));
+    } @{ $merge->{shape}{tables} };
+}
+
 # Two merges said the same
 sub same_totals {
     my ($one, $other) = @_;
@@ -250,20 +304,28 @@ sub origin_is_right {
     my @known_by_key = sort { $a->identity cmp $b->identity } grep { $_->{table}{primary} } @{ $merge->{result} };
     for my $fact (some_of(6, @known_by_key)) {
         my ($theirs, $ours) = ($source->{ $fact->identity }, $destination->{ $fact->identity });
-        my @expected = $theirs ? "$merge->{from} " . key_text($theirs->{row}, $fact->{table}) : $ours ? () : 'no source';
-        my @said = map { origin_text($_, $fact->{table}) } @{ origin($database, $merge->{into}, $fact) };
+        my @expected = $theirs ? "$merge->{from} " . key_text($database, $merge, $theirs) : $ours ? () : 'no source';
+        my @said = map { origin_text($_) } @{ origin($database, $merge, $fact) };
         push @wrong, map { 'origin of ' . Fact::spelled_out($fact->identity) . ": $_" } differences(\@expected, \@said);
     }
     return @wrong;
 }
 
 sub origin {
-    my ($database, $schema, $fact) = @_;
+    my ($database, $merge, $fact) = @_;
     my $table = $fact->{table};
-    my @key = map { Ddl::literal($fact->{row}{$_}) . '::' . Shape::column($table, $_)->{type} } @{ $table->{primary} };
-    my @fields = map { 'source_key ->> ' . Ddl::literal($_) } @{ $table->{primary} };
-    return $database->rows('SELECT source, jsonb_build_array(' . join(', ', @fields) . ') AS keys FROM factmerge_origin('
-        . Ddl::literal(qualified($schema, $table)) . '::regclass, ' . join(', ', @key) . ')');
+    my @fields = map { 'source_key ->> ' . literal($_) } @{ $table->{primary} };
+    my $arguments = join ', ', literal(qualified($merge->{into}, $table)) . '::regclass', typed_key($merge, $fact);
+    return $database->rows('SELECT source, jsonb_build_array(' . join(', ', @fields) . ') AS keys'
+        . " FROM factmerge_origin($arguments)");
+}
+
+# The key of a fact, of the destination's types
+sub typed_key {
+    my ($merge, $fact) = @_;
+    my ($table, $layout) = ($fact->{table}, $merge->{layouts}{ $merge->{into} });
+    return map { literal($fact->{row}{$_}) . '::' . $layout->type_of($merge->{into}, Shape::column($table, $_)) }
+        @{ $table->{primary} };
 }
 
 sub origin_text {
@@ -272,9 +334,9 @@ sub origin_text {
 }
 
 sub key_text {
-    my ($row, $table) = @_;
-    my @values = map { s/(["\\])/\\$1/gr } @$row{ @{ $table->{primary} } };
-    return '[' . join(', ', map { qq("$_") } @values) . ']';
+    my ($database, $merge, $fact) = @_;
+    my @fields = map { "to_jsonb($_) #>> '{}'" } typed_key($merge, $fact);
+    return $database->value('SELECT jsonb_build_array(' . join(', ', @fields) . ')');
 }
 
 1;

@@ -74,10 +74,19 @@ sub holds {
     my $operator = $filter->{operator};
     return 0 unless defined $value;
     return 1 if $operator eq 'IS NOT NULL';
-    return $value < $filter->{value} if $operator eq '<';
-    return $value > $filter->{value} if $operator eq '>';
+    return ordered($value, $filter->{value}) < 0 if $operator eq '<';
+    return ordered($value, $filter->{value}) > 0 if $operator eq '>';
+    return abs($value / $1) == int(abs($value / $1)) if $operator =~ /^% (.*) =$/;
     return $value eq $filter->{value} if $operator eq '=';
     return $value ne $filter->{value};
+}
+
+# The order of numbers, of which NaN is the greatest, or of times
+sub ordered {
+    my ($one, $other) = @_;
+    return $one cmp $other unless $other =~ /^-?[\d.]+$/;
+    return 1 if $one eq 'NaN' || $one eq 'Infinity';
+    return $one <=> $other;
 }
 
 # The derived fact of two atoms' facts, unless it would refer to nothing
@@ -105,7 +114,10 @@ sub expected_counts {
     my ($shape, $rules, $hops, $source, $destination) = @_;
     my %in_source = map { $_->identity => 1 } @$source;
     my %in_destination = map { $_->identity => 1 } @$destination;
-    my $side = sub { $in_source{ $_[0] } ? $in_destination{ $_[0] } ? 'both' : 'source' : 'destination' };
+    my $side = sub {
+        return 'both' if is_outward($_[0]) || $in_source{ $_[0] } && $in_destination{ $_[0] };
+        return $in_source{ $_[0] } ? 'source' : 'destination';
+    };
     my $adjacent = reference_graph($source, $destination);
     my %destination_only_in = map { $_->{table}{name} => 1 } grep { !$in_source{ $_->identity } } @$destination;
     my %counts;
@@ -152,13 +164,22 @@ sub reference_graph {
     $merged{ $_->identity } = $_ for @$destination;
     my %adjacent;
     for my $fact (map { $merged{$_} } sort keys %merged) {
-        for my $other ($fact->referred) {
-            push @{ $adjacent{ $fact->identity } }, $other->identity;
-            push @{ $adjacent{ $other->identity } }, $fact->identity;
+        for my $other ((map { $_->identity } $fact->referred), outward_identities($fact)) {
+            push @{ $adjacent{ $fact->identity } }, $other;
+            push @{ $adjacent{$other} }, $fact->identity;
         }
     }
     return \%adjacent;
 }
+
+# What is referred to outside of the fact tables is there for both sides
+sub outward_identities {
+    my ($fact) = @_;
+    return map { "outward $_->{outward}{name} $fact->{values}{ $_->{name} }" }
+        grep { $_->{outward} && defined $fact->{values}{ $_->{name} } } @{ $fact->{table}{columns} };
+}
+
+sub is_outward { return $_[0] =~ /^outward / }
 
 sub friends {
     my ($adjacent, $fact, $hops) = @_;
@@ -176,7 +197,7 @@ sub friends {
 # for nothing.
 sub friend_tables {
     my ($shape, $table, $hops) = @_;
-    my @references = map { @{ $_->{references} } } @{ $shape->{tables} };
+    my @references = map { @{ $_->{references} }, outward_references($_) } @{ $shape->{tables} };
     my @last = ([ $table, undef ]);
     my %met;
     for (1 .. $hops) {
@@ -193,6 +214,12 @@ sub friend_tables {
         $met{ $_->[0]{name} } = 1 for @last;
     }
     return sort keys %met;
+}
+
+# The foreign keys of a table that lead to no fact, as references
+sub outward_references {
+    my ($table) = @_;
+    return map { { from => $table, to => $_->{outward} } } grep { $_->{outward} } @{ $table->{columns} };
 }
 
 1;

@@ -37,7 +37,7 @@ sub draw {
     my $derived = weighted(1 => 3, 2 => 2);
 
     for (1 .. $derived) {
-        chance(0.7) && $self->draw_closure or $self->draw_meeting;
+        chance($shape->{tolerant} ? 0.2 : 0.7) && $self->draw_closure or $self->draw_meeting;
     }
     $self->hang_handlers($_) for @{ $self->{rules} };
     return $self;
@@ -62,12 +62,14 @@ sub draw_meeting {
 # Two references to one table; often the same one, or both of the same table
 sub draw_meeting_point {
     my ($self) = @_;
-    my @references = grep { !$_->{shadow} } map { @{ $_->{references} } } @{ $self->{shape}{tables} };
+    my @references = grep { !$_->{shadow} && !$_->{loose} } map { @{ $_->{references} } } @{ $self->{shape}{tables} };
     my %leading_to;
     push @{ $leading_to{ $_->{to}{name} } }, $_ for @references;
     return unless @references;
 
-    my $left = pick(@references);
+    # Where samenesses are declared, preferably where that matters
+    my @near = grep { $_->{from}{rule} || $_->{to}{rule} } @references;
+    my $left = pick(@near && chance(0.8) ? @near : @references);
     my @fellows = @{ $leading_to{ $left->{to}{name} } };
     my @others = grep { $_ != $left } @fellows;
     return ($left, @others && chance(0.75) ? pick(@others) : $left);
@@ -78,7 +80,8 @@ sub draw_closure {
     my ($self) = @_;
     my @edges;
     for my $table (@{ $self->{shape}{tables} }) {
-        my @references = grep { !$_->{cyclic} && !$_->{shadow} && $_->{to} != $table } @{ $table->{references} };
+        my @references = grep { !$_->{cyclic} && !$_->{shadow} && !$_->{loose} && $_->{to} != $table }
+            @{ $table->{references} };
         for my $from (@references) {
             push @edges, map { [ $from, $_ ] } grep { $_ != $from && same_key($from, $_) } @references;
         }
@@ -116,7 +119,7 @@ sub draw_end {
     my ($position, $atom) = @_;
     my $table = $atom->{table};
     my @ends = map { { atom => $position, reference => $_ } }
-        grep { !$_->{cyclic} && !$_->{shadow} && $_ != $atom->{via} } @{ $table->{references} };
+        grep { !$_->{cyclic} && !$_->{shadow} && !$_->{loose} && $_ != $atom->{via} } @{ $table->{references} };
     my @keys = Shape::keys_of($table);
     push @ends, ({ atom => $position, reference => undef, key => pick(@keys) }) x (1 + @ends) if @keys;
     push @ends, { atom => $position, reference => $atom->{via} } if !@ends;
@@ -126,13 +129,26 @@ sub draw_end {
 sub draw_filters {
     my ($table) = @_;
     my @columns = grep { $_->{filterable} } @{ $table->{columns} };
-    return [] unless @columns && chance(0.3);
+    return [] unless @columns && chance($table->{rule} ? 0.8 : 0.3);
     my $column = pick(@columns);
-    my @filter = $column->{type} eq 'integer' ? (pick('<', '>', '<>'), between(2, 9))
+    my @filter = $column->{domain}        ? draw_filter_of($column->{type}, @{ $column->{domain} })
+        : $column->{type} eq 'integer'    ? (pick('<', '>', '<>'), between(2, 9))
         : $column->{type} eq 'boolean'        ? ('=', pick('true', 'false'))
         : $column->{type} eq 'text'           ? ('<>', 'w' . between(1, 9))
         :                                       ('IS NOT NULL', undef);
     return [ { column => $column->{name}, operator => $filter[0], value => $filter[1] } ];
+}
+
+# One that about half of the values of a domain pass, and often only one of two neighbours
+sub draw_filter_of {
+    my ($type, @domain) = @_;
+    my @finite = grep { !/NaN|nfinity/ } @domain;
+    my $middle = $finite[ $#finite / 2 + between(-1, 1) ];
+    return ('% 2 =', 0) if $type eq 'integer' && chance(0.6);
+    return ('% 0.5 =', 0) if $type eq 'decimal' && chance(0.6);
+    return (pick('<', '>'), $middle) if $type =~ /^(?:integer|decimal|real|date|moment|instant)$/;
+    return ('<>', $middle) if $type eq 'text' || $type eq 'money';
+    return ('IS NOT NULL', undef);
 }
 
 # A table of pairs: keyed by the pair, with or without a surrogate key beside
