@@ -277,7 +277,7 @@ extern void MatchFacts(Merge *merge);
 
 /* fold.c */
 extern bool MayFold(FactTable *table);
-extern bool HasFolded(Merge *merge, FactTable *table);
+extern void FindFolds(Merge *merge, FactTable *table);
 extern void FoldFacts(Merge *merge, List *component);
 
 /* conflict.c */

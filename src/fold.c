@@ -93,21 +93,30 @@ DestinationColumns(FactTable *table, const char *alias)
 }
 
 /*
- * Whether several facts of the source are one fact of the destination, as far
- * as that matters to those that refer to them.
+ * Find whether several facts of the source are one fact of the destination, as
+ * far as that matters to those that refer to them.  What referred to different
+ * facts there meets for the first time: such facts count as inexact.
  */
-bool
-HasFolded(Merge *merge, FactTable *table)
+void
+FindFolds(Merge *merge, FactTable *table)
 {
+	char	   *columns = DestinationColumns(table, "");
 	bool		referred_to = false;
 	ListCell   *lc;
 
 	foreach(lc, table->referrers)
 		referred_to |= ((Reference *) lfirst(lc))->remapped;
-	return referred_to &&
+	if (!referred_to || !MayFold(table) ||
 		SqlFetchRow(merge->snapshot,
 					psprintf("SELECT 1 FROM %s GROUP BY %s HAVING pg_catalog.count(*) > 1 LIMIT 1",
-							 table->map, DestinationColumns(table, "")), NULL) != NULL;
+							 table->map, columns), NULL) == NULL)
+		return;
+	table->folds = true;
+	SqlExecute(merge->snapshot,
+			   psprintf("UPDATE %s AS m SET inexact = true WHERE NOT m.inexact AND ROW(%s)"
+						" IN (SELECT %s FROM %s GROUP BY %s HAVING pg_catalog.count(*) > 1)",
+						table->map, DestinationColumns(table, "m."), columns,
+						table->map, columns), NULL);
 }
 
 /*
@@ -316,6 +325,62 @@ RefuseAmbiguousFold(Merge *merge, FactTable *table, SameWay *way)
 }
 
 /*
+ * Bring the addresses of new facts up to date that are made of references
+ * within a component, some facts of which have been folded; returns how many
+ * changed.
+ */
+static uint64
+RefreshAddresses(Merge *merge, FactTable *table)
+{
+	StringInfoData columns;
+	StringInfoData before;
+	StringInfoData after;
+	StringInfoData values;
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&columns);
+	initStringInfo(&before);
+	initStringInfo(&after);
+	initStringInfo(&values);
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+		const char *separator = first ? "" : ", ";
+
+		if (column->reference == NULL ||
+			column->reference->target->component != table->component)
+			continue;
+		first = false;
+		appendStringInfo(&columns, "%sdestination_%d", separator, column->map_number);
+		appendStringInfo(&before, "%sm.destination_%d", separator, column->map_number);
+		appendStringInfo(&after, "%sx.v%d", separator, column->map_number);
+		appendStringInfoString(&values, ", ");
+		AppendTranslated(&values, column);
+		appendStringInfo(&values, " AS v%d", column->map_number);
+	}
+	if (first)
+		return 0;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "UPDATE %s AS m SET (%s) = ROW (%s) FROM (SELECT ",
+					 table->map, columns.data, after.data);
+	foreach(lc, table->address)
+	{
+		appendStringInfoString(&sql, foreach_current_index(lc) ? ", " : "");
+		AppendSourceValue(&sql, lfirst(lc));
+		appendStringInfo(&sql, " AS s%d", ((Column *) lfirst(lc))->map_number);
+	}
+	appendStringInfo(&sql, "%s FROM ", values.data);
+	AppendSourceRow(&sql, merge, table, false);
+	appendStringInfo(&sql, ") AS x WHERE m.merge_id = " INT64_FORMAT
+					 " AND NOT m.in_both AND NOT m.folded AND ROW(%s) IS DISTINCT FROM ROW(%s)",
+					 merge->id, before.data, after.data);
+	AppendHasAddress(&sql, table, "source", "s");
+	return SqlExecute(merge->snapshot, sql.data, NULL);
+}
+
+/*
  * Take what has been folded out of the draft.
  */
 static void
@@ -352,6 +417,9 @@ FoldFacts(Merge *merge, List *component)
 			folded = list_append_unique_ptr(folded, lfirst(lc));
 			again = true;
 		}
+		foreach(lc, component)
+			if (again)
+			RefreshAddresses(merge, lfirst(lc));
 	}
 	foreach(lc, folded)
 	{

@@ -559,12 +559,12 @@ FinishMatching(Merge *merge, FactTable *table)
 		SqlFetchInt64(merge->snapshot,
 					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both AND NOT folded",
 							   table->map), &args);
-	if (table->rule)
+	FindFolds(merge, table);
+	if (table->rule || table->folds)
 		table->inexact =
 			SqlFetchInt64(merge->snapshot,
 						  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE inexact",
 								   table->map), NULL);
-	table->folds = MayFold(table) && HasFolded(merge, table);
 	table->counts.in_both = table->counts.source_facts - table->counts.copied;
 	table->destination_facts =
 		SqlFetchInt64(merge->snapshot,

@@ -140,22 +140,30 @@ KeyCount(FactTable *table)
 }
 
 /*
- * Append the counterparts of facts that nothing identifies: what an earlier
- * merge copied from the same source, and looks the same.  Without it, such
- * facts would be copied again by every merge.
+ * Whether earlier merges may have copied facts that are not recognised
+ * otherwise: those that nothing identifies, and all but one of those that look
+ * the same.
+ */
+static bool
+HasEarlierCopies(FactTable *table)
+{
+	if (!table->has_tags)
+		return false;
+	if (table->sameness == NIL && !table->rule)
+		return table->keyed;
+	return HasUnidentified(table);
+}
+
+/*
+ * Append that a key of the source's row holds a null, so that it identifies
+ * nothing.
  */
 static void
-AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table, const char *alias)
+AppendNotIdentified(StringInfo sql, FactTable *table)
 {
 	ListCell   *lc;
 	ListCell   *c;
 
-	appendStringInfo(sql, " LEFT JOIN %s AS %s ON ",
-					 QualifiedRelation(table->destination), alias);
-	AppendWholeRowEquality(sql, table, alias);
-	appendStringInfo(sql, " AND %s." PROVENANCE_COLUMN " = 'source' AND %s." MERGE_COLUMN
-					 " IN (SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s)",
-					 alias, alias, quote_literal_cstr(merge->source));
 	foreach(lc, table->sameness)
 	{
 		bool		first = true;
@@ -169,6 +177,36 @@ AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table, const char *
 		}
 		appendStringInfoChar(sql, ')');
 	}
+}
+
+/*
+ * Append what an earlier merge made of a fact, as c: what the key map has, if
+ * that still looks the same.  Where rows have no key, it is a fact that an
+ * earlier merge copied from the same source and that looks the same.
+ */
+static void
+AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table)
+{
+	if (table->keyed)
+	{
+		appendStringInfo(sql, " LEFT JOIN (%s AS o JOIN %s AS c ON ", table->map,
+						 QualifiedRelation(table->destination));
+		AppendMapJoin(sql, table, "o", "destination", "c");
+		appendStringInfo(sql, ") ON o.merge_id <> " INT64_FORMAT " AND ", merge->id);
+		AppendMapJoin(sql, table, "o", "source", "s");
+		appendStringInfoString(sql, " AND ");
+		AppendWholeRowEquality(sql, table, "c");
+	}
+	else
+	{
+		appendStringInfo(sql, " LEFT JOIN %s AS c ON ",
+						 QualifiedRelation(table->destination));
+		AppendWholeRowEquality(sql, table, "c");
+		appendStringInfo(sql, " AND c." PROVENANCE_COLUMN " = 'source' AND c." MERGE_COLUMN
+						 " IN (SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s)",
+						 quote_literal_cstr(merge->source));
+	}
+	AppendNotIdentified(sql, table);
 }
 
 /*
@@ -222,7 +260,6 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 		appendStringInfo(sql, " LEFT JOIN %s AS d1 ON ",
 						 QualifiedRelation(table->destination));
 		AppendWholeRowEquality(sql, table, "d1");
-		return;
 	}
 	foreach(lc, table->sameness)
 	{
@@ -236,9 +273,8 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 		if (key->nulls_not_distinct)
 			AppendNotWaiting(sql, table, key->columns);
 	}
-	if (table->has_tags && HasUnidentified(table))
-		AppendEarlierCopies(sql, merge, table,
-							psprintf("d%d", KeyCount(table) + 1));
+	if (HasEarlierCopies(table))
+		AppendEarlierCopies(sql, merge, table);
 }
 
 /*
@@ -270,18 +306,6 @@ AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
 }
 
 /*
- * How many counterparts that makes.
- */
-static int
-CounterpartCount(FactTable *table, MatchMode mode)
-{
-	if (KeyCount(table) == 0 || mode == MATCH_KNOWN)
-		return 1;
-	return KeyCount(table) +
-		(table->has_tags && HasUnidentified(table) ? 1 : 0);
-}
-
-/*
  * Whether several rows of the destination can equal one of the source, so that
  * the lowest has to be chosen.
  */
@@ -289,19 +313,26 @@ bool
 NeedsChoice(FactTable *table, MatchMode mode)
 {
 	return (mode == MATCH_ALL || mode == MATCH_LEVEL) &&
-		CounterpartCount(table, mode) > KeyCount(table);
+		(KeyCount(table) == 0 || (!table->keyed && HasEarlierCopies(table)));
 }
 
 /*
- * Append what the matched row has in a column: that of the first counterpart.
+ * Append what the matched row has in a column: the copy that an earlier merge
+ * made of the fact, else the first counterpart.
  */
 static void
 AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column)
 {
+	int			count = mode == MATCH_KNOWN ? 1 : Max(KeyCount(table), 1);
 	bool		first = true;
 
 	appendStringInfoString(sql, "COALESCE(");
-	for (int i = 1; i <= CounterpartCount(table, mode); i++)
+	if (mode != MATCH_KNOWN && HasEarlierCopies(table))
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "c.%s", column);
+	}
+	for (int i = 1; i <= count; i++)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "d%d.%s", i, column);
@@ -389,8 +420,9 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
 	appendStringInfo(sql, " AS in_both, %s AS inexact",
-					 table->rule && (mode == MATCH_ALL || mode == MATCH_LEVEL) ?
-					 "COALESCE(p.inexact, false)" : "false");
+					 !table->rule || (mode != MATCH_ALL && mode != MATCH_LEVEL) ? "false" :
+					 HasEarlierCopies(table) ? "c.ctid IS NULL AND COALESCE(p.inexact, false)" :
+					 "COALESCE(p.inexact, false)");
 	foreach(lc, table->columns)
 	{
 		Column	   *column = lfirst(lc);

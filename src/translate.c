@@ -200,7 +200,8 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 		AppendSourceValue(sql, column);
 		return;
 	}
-	appendStringInfo(sql, "CASE WHEN r%d.destination_%d IS NOT NULL THEN r%d.destination_%d::%s WHEN ",
+	/* A domain would become its base type in the CASE */
+	appendStringInfo(sql, "(CASE WHEN r%d.destination_%d IS NOT NULL THEN r%d.destination_%d::%s WHEN ",
 					 reference->number, TargetColumn(column)->map_number,
 					 reference->number, TargetColumn(column)->map_number,
 					 TypeText(column->type, column->typmod));
@@ -210,7 +211,8 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 		appendStringInfo(sql, "s.%s IS NULL",
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	}
-	appendStringInfo(sql, " THEN %s ELSE %s END", SourceValue(column), otherwise);
+	appendStringInfo(sql, " THEN %s ELSE %s END)::%s", SourceValue(column), otherwise,
+					 TypeText(column->type, column->typmod));
 }
 
 /*
