@@ -125,17 +125,26 @@ TranslatedValue(Column *column)
 }
 
 /*
- * SQL for whether the sides differ in a column.
+ * Append whether a fact of the source differs from row alias in some columns;
+ * that has them by name, or if numbered as v1, v2, ...
  */
-static char *
-Difference(Column *column)
+static void
+AppendDiffers(StringInfo sql, List *columns, const char *alias, bool numbered)
 {
-	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
 
-	initStringInfo(&sql);
-	AppendDifference(&sql, column, TranslatedValue(column),
-					 psprintf("d.%s", quote_identifier(column->name)));
-	return sql.data;
+	appendStringInfoChar(sql, '(');
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(sql, " OR ", &first);
+		AppendDifference(sql, column, TranslatedValue(column),
+						 numbered ? psprintf("%s.v%d", alias, column->number) :
+						 psprintf("%s.%s", alias, quote_identifier(column->name)));
+	}
+	appendStringInfoString(sql, first ? "false)" : ")");
 }
 
 /*
@@ -144,18 +153,10 @@ Difference(Column *column)
 static void
 AppendInConflict(StringInfo sql, Merge *merge, List *columns, bool folded)
 {
-	bool		first = true;
-	ListCell   *lc;
-
-	appendStringInfo(sql, " WHERE (%s m.merge_id %s " INT64_FORMAT ") AND (",
+	appendStringInfo(sql, " WHERE (%s m.merge_id %s " INT64_FORMAT ") AND ",
 					 folded ? "m.folded AND" : "m.in_both OR", folded ? "=" : "<>",
 					 merge->id);
-	foreach(lc, columns)
-	{
-		AppendSeparator(sql, " OR ", &first);
-		appendStringInfoString(sql, Difference(lfirst(lc)));
-	}
-	appendStringInfoString(sql, first ? "false)" : ")");
+	AppendDiffers(sql, columns, "d", false);
 }
 
 /*
@@ -180,10 +181,12 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns, bool folded)
 	{
 		Column	   *column = lfirst(lc);
 
-		appendStringInfo(&sql, "%s(%s::pg_catalog.name, %s::pg_catalog.text, d.%s::pg_catalog.text, %s)",
+		appendStringInfo(&sql, "%s(%s::pg_catalog.name, %s::pg_catalog.text, d.%s::pg_catalog.text, ",
 						 foreach_current_index(lc) ? ", " : "",
 						 quote_literal_cstr(column->name), TranslatedValue(column),
-						 quote_identifier(column->name), Difference(column));
+						 quote_identifier(column->name));
+		AppendDiffers(&sql, list_make1(column), "d", false);
+		appendStringInfoChar(&sql, ')');
 	}
 	appendStringInfoString(&sql, ") AS v (name, source, destination, differs)");
 	AppendInConflict(&sql, merge, columns, folded);
@@ -192,18 +195,64 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns, bool folded)
 }
 
 /*
- * SQL for the facts of a table that are in conflict, as s and d: what comes
- * after SELECT ....
+ * Append the facts that would be copied and that others have been folded with,
+ * as y: where they go, and what they would be in some columns.
+ */
+static void
+AppendFoldedWith(StringInfo sql, Merge *merge, FactTable *table, List *columns)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(sql, " LEFT JOIN (SELECT n.*");
+	foreach(lc, columns)
+		appendStringInfo(sql, ", %s AS v%d", TranslatedValue(lfirst(lc)),
+						 ((Column *) lfirst(lc))->number);
+	appendStringInfoString(sql, " FROM ");
+	AppendSourceRow(sql, merge, table, false);
+	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
+					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
+	AppendMapJoin(sql, table, "n", "source", "s");
+	appendStringInfoString(sql, ") AS y ON m.folded AND m.merge_id = y.merge_id");
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("y.destination_%d", column->map_number),
+					   EqualityOperator(column->type),
+					   psprintf("m.destination_%d", column->map_number),
+					   column->collation);
+	}
+}
+
+/*
+ * SQL for the facts of a table that are in conflict, as s, m and d: what comes
+ * after SELECT ....  Before anything is copied, what has been folded is
+ * compared with the fact that will be.
  */
 char *
 ConflictingFacts(Merge *merge, FactTable *table)
 {
+	List	   *columns = ComparedColumns(table);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "FROM ");
-	AppendSameFacts(&sql, merge, table);
-	AppendInConflict(&sql, merge, ComparedColumns(table), false);
+	AppendSourceRow(&sql, merge, table, false);
+	appendStringInfo(&sql, " JOIN %s AS m ON ", table->map);
+	AppendMapJoin(&sql, table, "m", "source", "s");
+	appendStringInfo(&sql, " LEFT JOIN %s AS d ON ", QualifiedRelation(table->destination));
+	AppendMapJoin(&sql, table, "m", "destination", "d");
+	if (table->folded)
+		AppendFoldedWith(&sql, merge, table, columns);
+	appendStringInfo(&sql, " WHERE d.ctid IS NOT NULL AND (m.in_both OR m.merge_id <> " INT64_FORMAT ") AND ",
+					 merge->id);
+	AppendDiffers(&sql, columns, "d", false);
+	if (table->folded)
+	{
+		appendStringInfoString(&sql, " OR y.merge_id IS NOT NULL AND ");
+		AppendDiffers(&sql, columns, "y", true);
+	}
 	return sql.data;
 }
 
