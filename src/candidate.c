@@ -234,25 +234,11 @@ AppendTest(StringInfo sql, FactTable *table)
 static void
 AppendEarlierPairs(StringInfo sql, Merge *merge, FactTable *table)
 {
-	ListCell   *lc;
-
-	appendStringInfo(sql, " LEFT JOIN %s AS o ON o.merge_id <> " INT64_FORMAT,
+	appendStringInfo(sql, " LEFT JOIN %s AS o ON o.merge_id <> " INT64_FORMAT " AND ",
 					 table->map, merge->id);
-	foreach(lc, table->address)
-	{
-		Column	   *column = lfirst(lc);
-		int			number = column->map_number;
-		Oid			operator = EqualityOperator(column->type);
-
-		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("o.source_%d", number), operator,
-					   psprintf("source.factmerge_address_%d", number),
-					   column->collation);
-		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("o.destination_%d", number), operator,
-					   psprintf("destination.factmerge_address_%d", number),
-					   column->collation);
-	}
+	AppendSameAddress(sql, table, "o.source_", "source.factmerge_address_");
+	appendStringInfoString(sql, " AND ");
+	AppendSameAddress(sql, table, "o.destination_", "destination.factmerge_address_");
 }
 
 /* "prefix1, prefix2, ..." by the numbers of the address */

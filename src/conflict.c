@@ -212,17 +212,8 @@ AppendFoldedWith(StringInfo sql, Merge *merge, FactTable *table, List *columns)
 	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
 					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
 	AppendMapJoin(sql, table, "n", "source", "s");
-	appendStringInfoString(sql, ") AS y ON m.folded AND m.merge_id = y.merge_id");
-	foreach(lc, table->address)
-	{
-		Column	   *column = lfirst(lc);
-
-		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("y.destination_%d", column->map_number),
-					   EqualityOperator(column->type),
-					   psprintf("m.destination_%d", column->map_number),
-					   column->collation);
-	}
+	appendStringInfoString(sql, ") AS y ON m.folded AND m.merge_id = y.merge_id AND ");
+	AppendSameAddress(sql, table, "y.destination_", "m.destination_");
 }
 
 /*

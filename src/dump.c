@@ -208,6 +208,21 @@ NeedsProof(Reference *reference)
 }
 
 /*
+ * Refuse a reference of a copied fact.
+ */
+static void
+RefuseReference(FactTable *table, Reference *reference, const char *detail,
+				const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
+					table->name, reference->name),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
+			 errdetail("%s", detail), errhint("%s", hint)));
+}
+
+/*
  * Refuse copied facts that only in part refer to something, where MATCH FULL
  * forbids that.
  */
@@ -231,14 +246,10 @@ RefusePartialReference(Merge *merge, FactTable *table, Reference *reference)
 	appendStringInfoString(&sql, " ORDER BY 1 LIMIT 1");
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
-						table->name, reference->name),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
-				 errdetail("MATCH FULL does not allow mixing of null and nonnull key values, as in fact %s of the source.",
-						   row[0]),
-				 errhint("Complete the reference in the source, or make it null.")));
+		RefuseReference(table, reference,
+						psprintf("MATCH FULL does not allow mixing of null and nonnull key values, as in fact %s of the source.",
+								 row[0]),
+						"Complete the reference in the source, or make it null.");
 }
 
 /*
@@ -275,14 +286,10 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 	appendStringInfoString(&sql, ") ORDER BY 1 LIMIT 1");
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
-						table->name, reference->name),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
-				 errdetail("What fact %s of the source refers to is not in table %s.", row[0],
-						   QualifiedRelation(reference->target_relation)),
-				 errhint("Add what it refers to, or correct the reference in the source.")));
+		RefuseReference(table, reference,
+						psprintf("What fact %s of the source refers to is not in table %s.",
+								 row[0], QualifiedRelation(reference->target_relation)),
+						"Add what it refers to, or correct the reference in the source.");
 }
 
 /*

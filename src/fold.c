@@ -218,26 +218,6 @@ AppendFolded(StringInfo sql, Merge *merge, FactTable *table, SameWay *way,
 }
 
 /*
- * Append that a row of the key map, in one half, has the address x.prefix1, ...
- */
-static void
-AppendHasAddress(StringInfo sql, FactTable *table, const char *half, const char *prefix)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->address)
-	{
-		Column	   *column = lfirst(lc);
-
-		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("m.%s_%d", half, column->map_number),
-					   EqualityOperator(column->type),
-					   psprintf("x.%s%d", prefix, column->map_number),
-					   column->collation);
-	}
-}
-
-/*
  * Fold the facts that one way makes equal; returns how many.  What has been
  * folded with one of them before goes with it.
  */
@@ -253,10 +233,10 @@ FoldBy(Merge *merge, FactTable *table, SameWay *way, List *folding)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "WITH x AS MATERIALIZED (");
 	AppendFolded(&sql, merge, table, way, folding);
-	appendStringInfo(&sql, "), followers AS (%s AND m.folded", update);
-	AppendHasAddress(&sql, table, "destination", "o");
-	appendStringInfo(&sql, ") %s", update);
-	AppendHasAddress(&sql, table, "source", "s");
+	appendStringInfo(&sql, "), followers AS (%s AND m.folded AND ", update);
+	AppendSameAddress(&sql, table, "m.destination_", "x.o");
+	appendStringInfo(&sql, ") %s AND ", update);
+	AppendSameAddress(&sql, table, "m.source_", "x.s");
 	return SqlExecute(merge->snapshot, sql.data, NULL);
 }
 
@@ -374,9 +354,9 @@ RefreshAddresses(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, "%s FROM ", values.data);
 	AppendSourceRow(&sql, merge, table, false);
 	appendStringInfo(&sql, ") AS x WHERE m.merge_id = " INT64_FORMAT
-					 " AND NOT m.in_both AND NOT m.folded AND ROW(%s) IS DISTINCT FROM ROW(%s)",
+					 " AND NOT m.in_both AND NOT m.folded AND ROW(%s) IS DISTINCT FROM ROW(%s) AND ",
 					 merge->id, before.data, after.data);
-	AppendHasAddress(&sql, table, "source", "s");
+	AppendSameAddress(&sql, table, "m.source_", "x.s");
 	return SqlExecute(merge->snapshot, sql.data, NULL);
 }
 
@@ -389,9 +369,9 @@ ForgetDrafts(Merge *merge, FactTable *table)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM %s AS x USING %s AS m WHERE m.folded AND m.merge_id = " INT64_FORMAT,
+	appendStringInfo(&sql, "DELETE FROM %s AS x USING %s AS m WHERE m.folded AND m.merge_id = " INT64_FORMAT " AND ",
 					 table->draft, table->map, merge->id);
-	AppendHasAddress(&sql, table, "source", "source_");
+	AppendSameAddress(&sql, table, "m.source_", "x.source_");
 	SqlExecute(merge->snapshot, sql.data, NULL);
 }
 

@@ -115,25 +115,40 @@ CreateKeyMap(Merge *merge, FactTable *table)
 }
 
 /*
+ * The key map that earlier merges from the same source have left behind, or
+ * NULL; with outdated one of a time when the table had other keys or references.
+ */
+static char *
+FindKeyMap(Merge *merge, FactTable *table, bool outdated)
+{
+	SqlArgs		args = {0};
+	char	  **row;
+
+	AddRegisterArgs(&args, merge, table);
+	SqlAddArg(&args, BOOLOID, BoolGetDatum(outdated));
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
+					  " FROM factmerge.key_map k"
+					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
+					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+					  " WHERE k.fact_table = $1 AND k.source = $2 AND (k.columns <> $3) = $4",
+					  &args);
+	return row ? row[0] : NULL;
+}
+
+/*
  * Take a key map of a table as it was before its keys or references changed,
  * or before the fact table was dropped, out of the way.
  */
 static void
 DropOutdatedKeyMap(Merge *merge, FactTable *table)
 {
+	char	   *outdated = FindKeyMap(merge, table, true);
 	SqlArgs		args = {0};
-	char	  **row;
 
 	AddRegisterArgs(&args, merge, table);
-	row = SqlFetchRow(InvalidSnapshot,
-					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
-					  " FROM factmerge.key_map k"
-					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
-					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns <> $3",
-					  &args);
-	if (row != NULL)
-		SqlUtility(psprintf("DROP TABLE %s", row[0]));
+	if (outdated)
+		SqlUtility(psprintf("DROP TABLE %s", outdated));
 	SqlExecuteAsOwner("DELETE FROM factmerge.key_map k"
 					  " WHERE k.fact_table = $1 AND k.source = $2"
 					  " AND (k.columns <> $3 OR NOT EXISTS"
@@ -175,33 +190,12 @@ ForgetDroppedTables(void)
 }
 
 /*
- * The key map that earlier merges from the same source have left behind, or
- * NULL.
- */
-static char *
-FindKeyMap(Merge *merge, FactTable *table)
-{
-	SqlArgs		args = {0};
-	char	  **row;
-
-	AddRegisterArgs(&args, merge, table);
-	row = SqlFetchRow(InvalidSnapshot,
-					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
-					  " FROM factmerge.key_map k"
-					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
-					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-					  " WHERE k.fact_table = $1 AND k.source = $2 AND k.columns = $3",
-					  &args);
-	return row ? row[0] : NULL;
-}
-
-/*
  * Make a temporary key map for a preview, with what earlier merges know.
  */
 static void
 CopyKeyMap(Merge *merge, FactTable *table)
 {
-	char	   *earlier = table->keyed ? FindKeyMap(merge, table) : NULL;
+	char	   *earlier = table->keyed ? FindKeyMap(merge, table, false) : NULL;
 	StringInfoData sql;
 
 	table->map = psprintf("pg_temp.factmerge_key_map_%d", table->position);
@@ -234,7 +228,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 		return;
 	}
 	DropOutdatedKeyMap(merge, table);
-	table->map = FindKeyMap(merge, table);
+	table->map = FindKeyMap(merge, table, false);
 	if (table->map == NULL)
 		CreateKeyMap(merge, table);
 	else

@@ -272,6 +272,28 @@ AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 }
 
 /*
+ * Append that two addresses are the same, each given by a prefix of the numbers
+ * of its columns, as in "m.source_" and "x.s".
+ */
+void
+AppendSameAddress(StringInfo sql, FactTable *table, const char *left, const char *right)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->address)
+	{
+		Column	   *column = lfirst(lc);
+
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("%s%d", left, column->map_number),
+					   EqualityOperator(column->type),
+					   psprintf("%s%d", right, column->map_number),
+					   column->collation);
+	}
+}
+
+/*
  * The columns that tell facts apart where no key does: all but surrogate keys
  * and what is generated from other columns.
  */
