@@ -318,16 +318,18 @@ NeedsChoice(FactTable *table, MatchMode mode)
 
 /*
  * Append what the matched row has in a column: the copy that an earlier merge
- * made of the fact, else the first counterpart.
+ * made of the fact, else the first counterpart; a copy that merely looks the
+ * same comes last.
  */
 static void
 AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column)
 {
 	int			count = mode == MATCH_KNOWN ? 1 : Max(KeyCount(table), 1);
+	bool		copies = mode != MATCH_KNOWN && HasEarlierCopies(table);
 	bool		first = true;
 
 	appendStringInfoString(sql, "COALESCE(");
-	if (mode != MATCH_KNOWN && HasEarlierCopies(table))
+	if (copies && table->keyed)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "c.%s", column);
@@ -337,6 +339,8 @@ AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "d%d.%s", i, column);
 	}
+	if (copies && !table->keyed)
+		appendStringInfo(sql, ", c.%s", column);
 	appendStringInfoChar(sql, ')');
 }
 
@@ -421,7 +425,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 	}
 	appendStringInfo(sql, " AS in_both, %s AS inexact",
 					 !table->rule || (mode != MATCH_ALL && mode != MATCH_LEVEL) ? "false" :
-					 HasEarlierCopies(table) ? "c.ctid IS NULL AND COALESCE(p.inexact, false)" :
+					 table->keyed && HasEarlierCopies(table) ? "c.ctid IS NULL AND COALESCE(p.inexact, false)" :
 					 "COALESCE(p.inexact, false)");
 	foreach(lc, table->columns)
 	{
