@@ -121,5 +121,71 @@ INSERT INTO again_dst.room VALUES (1, 1, 'blue');
 INSERT INTO again_dst.bed VALUES (1, 1);
 :merge;
 
+-- A tolerance that is declared after a first merge counts for what is mapped
+CALL make_again($$
+    CREATE TABLE SCHEMA.stone (id DRAWN, name text, weight integer);
+    CREATE TABLE SCHEMA.mark (id DRAWN, stone integer REFERENCES SCHEMA.stone, sign text);
+    CREATE TABLE SCHEMA.weighed (sign text PRIMARY KEY)
+$$);
+CREATE FUNCTION again_dst.weigh() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO again_dst.weighed
+    SELECT NEW.sign || s.weight FROM again_dst.stone s WHERE s.id = NEW.stone
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER weigh AFTER INSERT ON again_dst.mark FOR EACH ROW EXECUTE FUNCTION again_dst.weigh();
+INSERT INTO again_src.stone VALUES (1, 'flint', 1);
+INSERT INTO again_dst.stone (name, weight) VALUES ('flint', 2);
+SELECT factmerge_set_sameness('again_dst.stone', key => '{name}');
+:merge;
+SELECT factmerge_set_sameness('again_dst.stone', key => '{name}', tolerance => '{"weight": 5}');
+INSERT INTO again_src.mark VALUES (1, 1, 'k');
+INSERT INTO again_src.weighed VALUES ('k1');
+:merge;
+SELECT sign, factmerge_provenance FROM again_dst.weighed ORDER BY sign;
+
+-- What a condition means does not depend on the session's settings
+CALL make_again('CREATE TABLE SCHEMA.birth (id DRAWN, name text, born date)');
+INSERT INTO again_src.birth VALUES (1, 'A1', '2020-01-20');
+INSERT INTO again_dst.birth (name, born) VALUES ('A1', '2020-01-21');
+SET DateStyle = 'SQL, DMY';
+SELECT factmerge_set_sameness('again_dst.birth', key => '{name}',
+    condition => $$source.born < date '01/02/2020' AND source.name ~ '^\w\d$'$$);
+SELECT in_both FROM factmerge_merge('again_src', 'again_dst', dry_run => true);
+RESET DateStyle;
+SET standard_conforming_strings = off;
+SELECT in_both FROM factmerge_merge('again_src', 'again_dst', dry_run => true);
+RESET standard_conforming_strings;
+
+-- Numbers so large that the next one is a tolerance away
+CALL make_again('CREATE TABLE SCHEMA.instant (id DRAWN, nanoseconds double precision)');
+INSERT INTO again_src.instant SELECT i, 1.7e18 + i * 100000::double precision FROM generate_series(1, 1000) AS i;
+INSERT INTO again_dst.instant (nanoseconds) SELECT nanoseconds FROM again_src.instant;
+INSERT INTO again_dst.instant (nanoseconds) VALUES (1e-310);
+INSERT INTO again_src.instant VALUES (0, -1e-310);
+SELECT factmerge_set_sameness('again_dst.instant', tolerance => '{"nanoseconds": 120}');
+SELECT in_both FROM factmerge_merge('again_src', 'again_dst', dry_run => true);
+
+-- A preview draws keys that any domain takes, and reads what merges know
+CALL make_again($$
+    CREATE DOMAIN SCHEMA.positive AS integer CHECK (VALUE > 0);
+    CREATE SEQUENCE SCHEMA.number;
+    CREATE TABLE SCHEMA.item (id SCHEMA.positive DEFAULT nextval('SCHEMA.number') PRIMARY KEY,
+                              code text DEFAULT 'K' || nextval('SCHEMA.number') UNIQUE, name text UNIQUE)
+$$);
+INSERT INTO again_src.item (name) VALUES ('new'), ('newer');
+SELECT facts FROM factmerge_preview('again_src', 'again_dst', 0) WHERE outcome = 'copied';
+SELECT last_value, is_called FROM again_dst.number;
+SELECT factmerge_set_sameness('again_dst.item', key => '{name}');
+:merge;
+CREATE ROLE regress_again_reader;
+GRANT USAGE ON SCHEMA again_src, again_dst TO regress_again_reader;
+GRANT SELECT ON again_src.item, again_dst.item TO regress_again_reader;
+SET ROLE regress_again_reader;
+SELECT outcome, facts FROM factmerge_preview('again_src', 'again_dst', 0);
+RESET ROLE;
+
 DROP SCHEMA again_src, again_dst CASCADE;
+DROP ROLE regress_again_reader;
 DROP PROCEDURE make_again;

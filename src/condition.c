@@ -153,6 +153,7 @@ ExpressionText(ParseState *pstate, Node *expression)
 	query->targetList = list_make1(makeTargetEntry((Expr *) expression, 1,
 												   NULL, false));
 	LockSearchPath();
+	FixSettings();
 	text = pg_get_querydef(query, false);
 	AtEOXact_GUC(true, nest_level);
 	if (strncmp(text, BEFORE_EXPRESSION, strlen(BEFORE_EXPRESSION)) != 0)

@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
 /* For an event trigger: what has just been dropped */
 #define DROPPED_TABLES \
 	"FROM pg_catalog.pg_event_trigger_dropped_objects() AS o" \
-	" WHERE o.object_type OPERATOR(pg_catalog.=) 'table'"
+	" WHERE o.object_type OPERATOR(pg_catalog.=) ANY (ARRAY['table', 'foreign table'])"
 
 /* The tables that hold what is declared of fact tables */
 static const char *const declarations[] = {

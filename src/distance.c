@@ -37,6 +37,9 @@
 /* From here on a double overflows too easily */
 #define LARGE_DOUBLE 1e300
 
+/* A share so small that it may as well be zero */
+#define TINY_SHARE 1e-300
+
 /* Points whose coordinates are so large are compared as exact numbers */
 #define LARGE_COORDINATE "1e150"
 
@@ -238,10 +241,13 @@ Share(Tolerance *tolerance)
 
 	if (tolerance->kind == TOLERATE_NORMALISED || whole == 0)
 		return "0";
-	return psprintf("CASE WHEN %s THEN 0 ELSE (%s / %s)::pg_catalog.float8 END",
+	if (tolerance->kind == TOLERATE_NUMBER)
+		return psprintf("CASE WHEN %s THEN 0 ELSE (%s / %s)::pg_catalog.float8 END",
+						Equal(tolerance, s, d), Distance(tolerance, s, d),
+						Amount(tolerance));
+	return psprintf("CASE WHEN %s OR %s < '%.17g'::pg_catalog.float8 THEN 0 ELSE %s / '%.17g'::pg_catalog.float8 END",
 					Equal(tolerance, s, d), Distance(tolerance, s, d),
-					tolerance->kind == TOLERATE_NUMBER ? Amount(tolerance) :
-					psprintf("'%.17g'::pg_catalog.float8", whole));
+					whole * TINY_SHARE, Distance(tolerance, s, d), whole);
 }
 
 static Block *
@@ -293,6 +299,17 @@ IntegerBlock(Tolerance *tolerance, const char *value, bool source)
 }
 
 /*
+ * The bucket of a binary number.  Tiny ones are not divided: the result might
+ * be too small to be told from zero, which is an error.
+ */
+static char *
+Bucket(const char *value, double width)
+{
+	return psprintf("CASE WHEN pg_catalog.abs(%s) < '%.17g' THEN 0 ELSE pg_catalog.floor(%s / '%.17g') END",
+					value, width * TINY_SHARE, value, width);
+}
+
+/*
  * The buckets of binary numbers within a distance.  They are somewhat wider
  * than twice the tolerance, for rounding; and numbers too large to be divided
  * by the width share one.
@@ -309,10 +326,16 @@ FloatBlock(const char *value, double distance, double slack, bool source)
 	if (distance > LARGE_DOUBLE)
 		return MakeBlock("0::pg_catalog.float8", FLOAT8OID, false);
 	if (!source)
-		return MakeBlock(psprintf("pg_catalog.floor(%s / '%.17g')", position, width),
-						 FLOAT8OID, false);
-	return MakeBlock(psprintf("ARRAY[pg_catalog.floor((%s - '%.17g') / '%.17g'), pg_catalog.floor((%s + '%.17g') / '%.17g')]",
-							  position, reach, width, position, reach, width),
+		return MakeBlock(Bucket(position, width), FLOAT8OID, false);
+
+	/*
+	 * Where numbers are so large that the next one is a tolerance away, the
+	 * bucket of the value itself may be one between the other two.
+	 */
+	return MakeBlock(psprintf("ARRAY[%s, %s, %s]",
+							  Bucket(psprintf("(%s - '%.17g')", position, reach), width),
+							  Bucket(position, width),
+							  Bucket(psprintf("(%s + '%.17g')", position, reach), width)),
 					 FLOAT8OID, true);
 }
 
@@ -325,8 +348,8 @@ TrigramBlock(Tolerance *tolerance, const char *value)
 {
 	char	   *trigrams = psprintf("%s.show_trgm(%s)", TrigramSchema(tolerance), value);
 
-	return MakeBlock(psprintf("(ARRAY(SELECT t FROM pg_catalog.unnest(%s) AS t"
-							  " ORDER BY pg_catalog.strpos(t, ' ') > 0, pg_catalog.hashtext(t), t COLLATE \"C\"))"
+	return MakeBlock(psprintf("(ARRAY(SELECT u.t FROM pg_catalog.unnest(%s) AS x (t) CROSS JOIN LATERAL (SELECT x.t COLLATE \"C\") AS u (t)"
+							  " ORDER BY pg_catalog.strpos(u.t, ' ') > 0, pg_catalog.hashtext(u.t), u.t))"
 							  "[:pg_catalog.cardinality(%s) - pg_catalog.ceil('%.17g'::pg_catalog.float8 * pg_catalog.cardinality(%s) - 0.001)::pg_catalog.int4 + 1]",
 							  trigrams, trigrams, tolerance->size, trigrams),
 					 TEXTOID, true);

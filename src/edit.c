@@ -32,6 +32,9 @@ PG_FUNCTION_INFO_V1(factmerge_edit_distance);
 PG_FUNCTION_INFO_V1(factmerge_edit_pieces);
 PG_FUNCTION_INFO_V1(factmerge_edit_probes);
 
+/* More than make sense: the texts have to be longer than that many pieces */
+#define MOST_EDITS 32
+
 /* A text by its characters */
 typedef struct Characters
 {
@@ -101,12 +104,25 @@ PieceName(Characters *whole, int start, int size, int length, int number)
 }
 
 /*
+ * Refuse to cut texts into no piece, or into endlessly many.
+ */
+static int
+CheckEdits(int edits)
+{
+	if (edits < 0 || edits > MOST_EDITS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the number of edits must be between 0 and %d", MOST_EDITS)));
+	return edits;
+}
+
+/*
  * factmerge.edit_pieces(text, integer): the pieces of a text.
  */
 Datum
 factmerge_edit_pieces(PG_FUNCTION_ARGS)
 {
-	int			pieces = PG_GETARG_INT32(1) + 1;
+	int			pieces = CheckEdits(PG_GETARG_INT32(1)) + 1;
 	Datum	   *names = palloc(sizeof(Datum) * pieces);
 	Characters	whole;
 
@@ -130,7 +146,7 @@ factmerge_edit_pieces(PG_FUNCTION_ARGS)
 Datum
 factmerge_edit_probes(PG_FUNCTION_ARGS)
 {
-	int			edits = PG_GETARG_INT32(1);
+	int			edits = CheckEdits(PG_GETARG_INT32(1));
 	int			pieces = edits + 1;
 	Datum	   *names = palloc(sizeof(Datum) * (2 * edits + 1) * pieces * (edits + 1));
 	int			count = 0;

@@ -339,6 +339,7 @@ extern void StopClock(FactTable *table, Stage stage, instr_time *start);
 
 /* merge.c */
 extern char *LockSearchPath(void);
+extern void FixSettings(void);
 extern void OpenSchemas(Merge *merge);
 extern void TakeFacts(Merge *merge);
 extern void LockSequence(Oid sequence);

@@ -197,15 +197,23 @@ CopyKeyMap(Merge *merge, FactTable *table)
 {
 	char	   *earlier = table->keyed ? FindKeyMap(merge, table, false) : NULL;
 	StringInfoData sql;
+	RoleSwitch	caller;
 
 	table->map = psprintf("pg_temp.factmerge_key_map_%d", table->position);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ", table->map);
 	AppendDefinition(&sql, table);
 	SqlUtility(sql.data);
-	if (earlier)
-		SqlExecute(merge->snapshot,
-				   psprintf("INSERT INTO %s SELECT * FROM %s", table->map, earlier), NULL);
+	if (earlier == NULL)
+		return;
+
+	/* It belongs to the table's owner, but whoever may read the table may know */
+	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map,
+						quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
+	BecomeExtensionOwner(&caller);
+	SqlExecute(merge->snapshot,
+			   psprintf("INSERT INTO %s SELECT * FROM %s", table->map, earlier), NULL);
+	BecomeCallerAgain(&caller);
 }
 
 /*
@@ -283,6 +291,13 @@ SettleKeyMap(Merge *merge, FactTable *table)
 		AppendSamePair(&pair, table);
 		/* The planner must not think that no row is of this merge */
 		SqlUtility(psprintf("ANALYZE %s", table->map));
+		/* What counts as the same may have been declared otherwise meanwhile */
+		if (table->rule || MayFold(table))
+			SqlExecute(merge->snapshot,
+					   psprintf("UPDATE %s AS o SET inexact = n.inexact FROM %s AS n"
+								" WHERE n.merge_id = $1 AND o.merge_id <> $1 AND n.in_both"
+								" AND o.inexact <> n.inexact AND %s",
+								table->map, table->map, pair.data), &args);
 		SqlExecute(merge->snapshot,
 				   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
 							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)",

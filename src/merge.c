@@ -159,7 +159,7 @@ WriteCarefully(Merge *merge)
  * queries compiled: the planner thinks that far more rows are within a
  * tolerance than there are, and would take its time for that.
  */
-static void
+void
 FixSettings(void)
 {
 	static const char *const settings[][2] = {
@@ -170,6 +170,8 @@ FixSettings(void)
 		{"array_nulls", "on"},
 		{"xmloption", "content"},
 		{"xmlbinary", "base64"},
+		{"standard_conforming_strings", "on"},
+		{"quote_all_identifiers", "off"},
 		{"jit", "off"},
 	};
 

@@ -13,10 +13,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "factmerge.h"
@@ -31,7 +34,8 @@ typedef struct Preview
 } Preview;
 
 /*
- * Let new keys be drawn from a temporary sequence below all that there are.
+ * Let new keys be drawn from a temporary sequence that goes on where both the
+ * keys and the real one have got to.
  */
 static void
 DrawElsewhere(Merge *merge, FactTable *table, Column *column)
@@ -39,18 +43,28 @@ DrawElsewhere(Merge *merge, FactTable *table, Column *column)
 	char	   *sequence = psprintf("pg_temp.factmerge_preview_%d_%d",
 									table->position, column->number);
 	const char *name = quote_identifier(column->name);
-	int64		start = SqlFetchInt64(merge->snapshot,
-									  psprintf("SELECT LEAST(pg_catalog.min(%s), 0)::pg_catalog.int8 - 1 FROM %s",
-											   name, QualifiedRelation(table->destination)), NULL);
+	SqlArgs		args = {0};
+	char	  **start;
 
-	SqlUtility(psprintf("CREATE TEMPORARY SEQUENCE %s INCREMENT BY -1 MAXVALUE " INT64_FORMAT,
-						sequence, start));
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
+	start = SqlFetchRow(merge->snapshot,
+						psprintf("SELECT CASE WHEN q.seqincrement > 0 THEN GREATEST(x.largest, $2) + 1"
+								 " ELSE LEAST(x.smallest, $2) - 1 END, pg_catalog.sign(q.seqincrement)"
+								 " FROM pg_catalog.pg_sequence AS q CROSS JOIN"
+								 " (SELECT pg_catalog.max(d.%s)::pg_catalog.int8 AS largest,"
+								 " pg_catalog.min(d.%s)::pg_catalog.int8 AS smallest FROM %s AS d) AS x"
+								 " WHERE q.seqrelid = $1",
+								 name, name, QualifiedRelation(table->destination)), &args);
+	SqlUtility(psprintf("CREATE TEMPORARY SEQUENCE %s INCREMENT BY %s START WITH %s"
+						" MINVALUE -9223372036854775808 MAXVALUE 9223372036854775807",
+						sequence, start[1], start[0]));
 	column->new_value = psprintf("pg_catalog.nextval(%s)", quote_literal_cstr(sequence));
 }
 
 /*
- * Keep the sequences of the destination as they are.  Those whose values
- * become part of something else than a number are taken back instead.
+ * Keep the sequences of the destination as they are.  What takes their values
+ * for more than a number gets something else that nobody has.
  */
 static void
 SpareSequences(Merge *merge)
@@ -63,9 +77,15 @@ SpareSequences(Merge *merge)
 	{
 		Column	   *column = lfirst(c);
 
-		if (IsNumbered(column))
+		if (!column->surrogate || column->random || column->new_value == NULL ||
+			column->reference != NULL)
+			continue;
+		if (OidIsValid(column->sequence) &&
+			(IsInteger(column->type) || getBaseType(column->type) == NUMERICOID))
 			DrawElsewhere(merge, lfirst(lc), column);
-		else if (column->surrogate)
+		else if (TypeCategory(getBaseType(column->type)) == TYPCATEGORY_STRING)
+			column->new_value = "pg_catalog.gen_random_uuid()::pg_catalog.text";
+		else
 			LockSequence(column->sequence);
 	}
 }

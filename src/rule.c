@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -30,6 +31,9 @@
 PG_FUNCTION_INFO_V1(factmerge_set_sameness);
 PG_FUNCTION_INFO_V1(factmerge_unset_sameness);
 
+/* What names begin with that generated SQL gives to columns of its own */
+#define OWN_PREFIX "factmerge_"
+
 /*
  * The column of a fact table that a declaration names.
  */
@@ -38,6 +42,12 @@ NamedColumn(FactTable *table, const char *name)
 {
 	Column	   *column = FindColumn(table, name);
 
+	if (strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0 && !IsProvenanceColumn(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("column \"%s\" of table \"%s\" cannot be compared", name, table->name),
+				 errdetail("Names that begin with %s are reserved.", OWN_PREFIX),
+				 errhint("Rename the column.")));
 	if (column != NULL)
 		return column;
 	ereport(ERROR,
@@ -199,11 +209,15 @@ LoadRule(FactTable *table)
 {
 	Kept		kept = {table, NULL, CurrentMemoryContext};
 	SqlArgs		args = {0};
+	int			nest_level = NewGUCNestLevel();
 
+	/* In these settings it was written down */
+	FixSettings();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT key, tolerance, condition FROM factmerge.sameness WHERE fact_table OPERATOR(pg_catalog.=) $1",
 				  &args, MakeKeptRule, &kept);
+	AtEOXact_GUC(true, nest_level);
 	return kept.rule;
 }
 
