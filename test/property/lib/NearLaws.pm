@@ -325,6 +325,8 @@ sub preview_is_right {
             my ($key) = @{ $table->{primary} };
             my @keys = map { JSON::PP->new->decode($_->{source_fact})->{$key} } @shown;
             my @lowest_keys = map { $_->{row}{$key} } @lowest;
+            # JSON writes times, padded and composite values otherwise
+            next if grep { ref || !/^(?:\w+|[0-9a-f-]+)$/ } @keys, @lowest_keys;
             push @wrong, "$of, examples: @keys, but should be @lowest_keys" if "@keys" ne "@lowest_keys";
         }
     }
