@@ -12,7 +12,7 @@ DATA = factmerge--1.0.sql
 # the stages share
 SOURCES = factmerge merge \
 	schema column type key rule tolerance distance condition edit reference lock \
-	match sameness candidate fold circle keymap translate conflict provenance bulk dump violation \
+	match sequence sameness candidate fold circle keymap translate conflict provenance bulk dump violation \
 	friends paths replay handler declare verify report inspect preview query
 OBJS = $(SOURCES:%=src/%.o)
 

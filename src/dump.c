@@ -23,7 +23,6 @@
 #include "catalog/index.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -160,38 +159,6 @@ CopiedFact(FactTable *table, const char *alias)
 	AppendMapJoin(&sql, table, "m", "destination", alias);
 	appendStringInfoString(&sql, " LIMIT 1)");
 	return sql.data;
-}
-
-/*
- * Let the sequences of columns whose values have been copied as they are go on
- * behind them: declared keys, and numbers that are no key.
- */
-static void
-AdvanceSequences(Merge *merge, FactTable *table)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->columns)
-	{
-		Column	   *column = lfirst(lc);
-		SqlArgs		args = {0};
-
-		if (!OidIsValid(column->sequence) || !IsInteger(column->type) ||
-			column->surrogate ||
-			pg_class_aclcheck(column->sequence, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-			continue;
-		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
-		SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
-		SqlExecute(merge->snapshot,
-				   psprintf("SELECT pg_catalog.setval($1::pg_catalog.regclass, x.farthest)"
-							" FROM pg_catalog.pg_sequence AS q CROSS JOIN LATERAL"
-							" (SELECT CASE WHEN q.seqincrement > 0 THEN pg_catalog.max(d.%s) ELSE pg_catalog.min(d.%s) END"
-							"::pg_catalog.int8 AS farthest FROM %s AS d) AS x"
-							" WHERE q.seqrelid = $1 AND x.farthest BETWEEN q.seqmin AND q.seqmax"
-							" AND CASE WHEN q.seqincrement > 0 THEN x.farthest > $2 ELSE x.farthest < $2 END",
-							quote_identifier(column->name), quote_identifier(column->name),
-							QualifiedRelation(table->destination)), &args);
-	}
 }
 
 /*

@@ -274,8 +274,18 @@ extern void OpenKeyMap(Merge *merge, FactTable *table);
 extern void SettleKeyMap(Merge *merge, FactTable *table);
 
 /* match.c */
-extern bool IsNumbered(Column *column);
 extern void MatchFacts(Merge *merge);
+
+/* sequence.c */
+extern int64 SequencePosition(Oid sequence);
+extern void LockSequence(Oid sequence);
+extern void LockSequences(List *tables);
+extern bool IsNumbered(Column *column);
+extern void RefuseExhaustion(Merge *merge, FactTable *table, int64 at_most,
+							 const char *count);
+extern void RefuseSequenceBehind(Merge *merge, FactTable *table,
+								 Column *column, int64 before);
+extern void AdvanceSequences(Merge *merge, FactTable *table);
 
 /* fold.c */
 extern bool MayFold(FactTable *table);
@@ -342,9 +352,6 @@ extern char *LockSearchPath(void);
 extern void FixSettings(void);
 extern void OpenSchemas(Merge *merge);
 extern void TakeFacts(Merge *merge);
-extern void LockSequence(Oid sequence);
-extern int64 SequencePosition(Oid sequence);
-extern void LockSequences(List *tables);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
 

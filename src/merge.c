@@ -6,7 +6,7 @@
  * A merge describes the two schemas, locks their tables, and then
  *
  *	matches		every fact of the source with the destination's (match.c,
- *				conflict.c), which also assigns the keys of the others,
+ *				fold.c, conflict.c), which also assigns the keys of the others,
  *	marks		the destination's facts that are in both (provenance.c),
  *	dumps		the others into the destination (dump.c, bulk.c),
  *	finds		the events that are mixed (friends.c),
@@ -14,7 +14,8 @@
  *
  * Marking comes before dumping so that the tags of copied facts can be written
  * with them.  Everything happens in the caller's transaction.  A dry run does
- * the same in a subtransaction, and takes it back.
+ * the same in a subtransaction, and takes it back; a preview (preview.c) does
+ * so after the matching.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +25,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -219,68 +219,6 @@ RunStages(Merge *merge)
 	TakeFacts(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
-}
-
-/*
- * How far a sequence has got: the last value that has been drawn from it, or
- * what would be that, if none has.
- */
-int64
-SequencePosition(Oid sequence)
-{
-	SqlArgs		args = {0};
-	const char *position = "COALESCE(pg_catalog.pg_sequence_last_value(seqrelid), seqstart - seqincrement)";
-	char	   *relation = QualifiedRelation(sequence);
-
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
-	if (pg_class_aclcheck(sequence, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
-		position = psprintf("(SELECT CASE WHEN q.is_called THEN q.last_value"
-							" ELSE q.last_value - seqincrement END FROM %s AS q)", relation);
-	else if (pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		position = "seqstart - seqincrement";	/* a preview can do without */
-	return SqlFetchInt64(InvalidSnapshot,
-						 psprintf("SELECT %s FROM pg_catalog.pg_sequence WHERE seqrelid = $1",
-								  position), &args);
-}
-
-/*
- * Keep other sessions from a sequence, if there is any, and make what this one
- * draws from it go away with the subtransaction: altering a sequence, even to
- * what it is, gives it new storage.  Sequences of others are left alone.
- */
-void
-LockSequence(Oid sequence)
-{
-	SqlArgs		args = {0};
-
-	if (!OidIsValid(sequence) || !OwnsRelation(sequence, GetUserId()))
-		return;
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(sequence));
-	SqlUtility(psprintf("ALTER SEQUENCE %s INCREMENT BY " INT64_FORMAT,
-						QualifiedRelation(sequence),
-						SqlFetchInt64(InvalidSnapshot,
-									  "SELECT seqincrement FROM pg_catalog.pg_sequence"
-									  " WHERE seqrelid = $1", &args)));
-}
-
-/*
- * Do that with the sequences of some tables.
- */
-void
-LockSequences(List *tables)
-{
-	ListCell   *lc;
-	ListCell   *c;
-
-	foreach(lc, tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		foreach(c, table->columns)
-			LockSequence(((Column *) lfirst(c))->sequence);
-		foreach(c, table->other_sequences)
-			LockSequence(lfirst_oid(c));
-	}
 }
 
 /*

@@ -5,7 +5,8 @@
  *
  * The SQL that says so: the source's facts, their references translated
  * through the key maps of the tables before, joined with the destination's on
- * each sameness key.  match.c runs it.
+ * each sameness key, or by the pairs that a declared rule has found
+ * (candidate.c).  match.c runs it.
  *
  * Where the sameness of a table goes through a circle of references (a tree
  * whose names are unique below their parent), a fact can be matched only after
