@@ -51,7 +51,6 @@ AppendWholeRow(StringInfo sql, FactTable *table)
 static void
 AppendSide(StringInfo sql, Merge *merge, FactTable *table, bool source, List *blocks)
 {
-	const char *alias = source ? "s" : "d";
 	ListCell   *lc;
 
 	appendStringInfoString(sql, "(SELECT ");
@@ -87,7 +86,7 @@ AppendSide(StringInfo sql, Merge *merge, FactTable *table, bool source, List *bl
 		if (source)
 			AppendMatched(sql, column);
 		else
-			appendStringInfo(sql, "%s.%s", alias, name);
+			appendStringInfo(sql, "d.%s", name);
 		appendStringInfo(sql, " AS %s", name);
 	}
 	appendStringInfoString(sql, " FROM ");

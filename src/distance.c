@@ -241,13 +241,16 @@ Share(Tolerance *tolerance)
 
 	if (tolerance->kind == TOLERATE_NORMALISED || whole == 0)
 		return "0";
-	if (tolerance->kind == TOLERATE_NUMBER)
-		return psprintf("CASE WHEN %s THEN 0 ELSE (%s / %s)::pg_catalog.float8 END",
+	if (tolerance->kind == TOLERATE_FLOAT || tolerance->kind == TOLERATE_TIME ||
+		tolerance->kind == TOLERATE_POINT)
+		return psprintf("CASE WHEN %s OR %s < '%.17g' THEN 0 ELSE %s / '%.17g' END",
 						Equal(tolerance, s, d), Distance(tolerance, s, d),
-						Amount(tolerance));
-	return psprintf("CASE WHEN %s OR %s < '%.17g'::pg_catalog.float8 THEN 0 ELSE %s / '%.17g'::pg_catalog.float8 END",
+						whole * TINY_SHARE, Distance(tolerance, s, d), whole);
+	/* These are dear to compute, or cannot be too small to be divided */
+	return psprintf("CASE WHEN %s THEN 0 ELSE (%s / %s)::pg_catalog.float8 END",
 					Equal(tolerance, s, d), Distance(tolerance, s, d),
-					whole * TINY_SHARE, Distance(tolerance, s, d), whole);
+					tolerance->kind == TOLERATE_NUMBER ? Amount(tolerance) :
+					psprintf("'%.17g'::pg_catalog.float8", whole));
 }
 
 static Block *

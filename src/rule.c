@@ -194,10 +194,14 @@ MakeKeptRule(Datum *values, bool *nulls, void *arg)
 {
 	Kept	   *kept = arg;
 	MemoryContext context = MemoryContextSwitchTo(kept->context);
+	int			nest_level = NewGUCNestLevel();
 
+	/* In these settings it was written down */
+	FixSettings();
 	kept->rule = MakeRule(kept->table, DatumGetArrayTypePCopy(values[0]),
 						  DatumGetJsonbPCopy(values[1]),
 						  nulls[2] ? NULL : TextDatumGetCString(values[2]));
+	AtEOXact_GUC(true, nest_level);
 	MemoryContextSwitchTo(context);
 }
 
@@ -209,15 +213,11 @@ LoadRule(FactTable *table)
 {
 	Kept		kept = {table, NULL, CurrentMemoryContext};
 	SqlArgs		args = {0};
-	int			nest_level = NewGUCNestLevel();
 
-	/* In these settings it was written down */
-	FixSettings();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT key, tolerance, condition FROM factmerge.sameness WHERE fact_table OPERATOR(pg_catalog.=) $1",
 				  &args, MakeKeptRule, &kept);
-	AtEOXact_GUC(true, nest_level);
 	return kept.rule;
 }
 
