@@ -11,7 +11,7 @@ DATA = factmerge--1.0.sql
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
 SOURCES = factmerge merge \
-	schema column type key rule tolerance distance condition edit reference lock \
+	schema column type key samerule tolerance distance condition edit reference lock \
 	match sequence sameness candidate fold circle keymap translate conflict provenance bulk dump violation \
 	friends paths replay handler declare verify report inspect preview query
 OBJS = $(SOURCES:%=src/%.o)

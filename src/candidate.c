@@ -19,7 +19,7 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
-#include "rule.h"
+#include "samerule.h"
 #include "sameness.h"
 
 /* Each of them multiplies the rows, while the first ones narrow down the most */

@@ -29,7 +29,7 @@
 #include "utils/ruleutils.h"
 
 #include "compat.h"
-#include "rule.h"
+#include "samerule.h"
 
 /* What the server writes before the expression of a query without tables */
 #define BEFORE_EXPRESSION " SELECT "

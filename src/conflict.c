@@ -18,7 +18,7 @@
 #include "utils/builtins.h"
 
 #include "factmerge.h"
-#include "rule.h"
+#include "samerule.h"
 
 /* Conflicts that have been found and not been recorded yet */
 #define FOUND_CONFLICTS "pg_temp.factmerge_conflict"

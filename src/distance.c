@@ -26,7 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "rule.h"
+#include "samerule.h"
 
 /* Beyond this edit distance, pieces are too short to tell strings apart */
 #define MOST_PIECEWISE_EDITS 4

@@ -238,7 +238,7 @@ extern bool IsSameIn(FactTable *table, Column *column);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
 
-/* rule.c */
+/* samerule.c */
 extern struct SameRule *LoadRule(FactTable *table);
 extern char *DescribeRule(FactTable *table);
 

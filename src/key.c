@@ -9,7 +9,7 @@
  *	 sequence or a random uuid as default;
  * - the address of a fact: a key that both sides enforce, else tableoid and
  *	 ctid;
- * - its sameness, where none is declared (rule.c): every key without a surrogate column, else
+ * - its sameness, where none is declared (samerule.c): every key without a surrogate column, else
  *	 a primary key that is a random uuid, else the whole row (no key).
  *
  *-------------------------------------------------------------------------
@@ -27,8 +27,7 @@
 
 #include "compat.h"
 #include "factmerge.h"
-#include "rule.h"
-#include "rule.h"
+#include "samerule.h"
 
 /*
  * The columns of a unique index, as names; NIL unless it is valid and on

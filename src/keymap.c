@@ -11,7 +11,7 @@
  *						else remapped references lead to
  *	destination_1, ...	the same of its counterpart in the destination
  *	in_both				whether the destination had it before
- *	inexact				whether that is the same without being equal (rule.c)
+ *	inexact				whether that is the same without being equal (samerule.c)
  *	folded				whether it was copied together with another (fold.c)
  *	merge_id			the merge that met it first
  *

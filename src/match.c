@@ -32,7 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
-#include "rule.h"
+#include "samerule.h"
 #include "sameness.h"
 
 /*

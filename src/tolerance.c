@@ -30,7 +30,7 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "rule.h"
+#include "samerule.h"
 
 /* With so many edits any name becomes any other */
 #define MOST_EDITS 255

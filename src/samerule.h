@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * rule.h
- *	  declared samenesses: see rule.c
+ * samerule.h
+ *	  declared samenesses: see samerule.c
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FACTMERGE_RULE_H
-#define FACTMERGE_RULE_H
+#ifndef FACTMERGE_SAMERULE_H
+#define FACTMERGE_SAMERULE_H
 
 #include "factmerge.h"
 #include "utils/jsonb.h"
@@ -83,4 +83,4 @@ extern List *ToleranceBlocks(Tolerance *tolerance, const char *value,
 extern void MakePairs(Merge *merge, FactTable *table, bool level);
 extern void DropPairs(FactTable *table);
 
-#endif							/* FACTMERGE_RULE_H */
+#endif							/* FACTMERGE_SAMERULE_H */

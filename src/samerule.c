@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * rule.c
+ * samerule.c
  *	  declared samenesses
  *
  * factmerge_set_sameness() declares which facts of a table are the same, in
@@ -26,7 +26,7 @@
 #include "utils/rel.h"
 
 #include "factmerge.h"
-#include "rule.h"
+#include "samerule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_set_sameness);
 PG_FUNCTION_INFO_V1(factmerge_unset_sameness);
