@@ -152,6 +152,25 @@ GRANT SELECT ON factmerge.sameness TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('factmerge.sameness', '');
 
 /*
+ * Rules: the query of each is a view of this schema, which belongs to the owner
+ * of the target and is an ordinary view to pg_dump; this is their register.
+ */
+CREATE TABLE factmerge.rule (
+	target regclass NOT NULL,
+	name name NOT NULL,
+	columns name[] NOT NULL,
+	view regclass NOT NULL UNIQUE,
+	PRIMARY KEY (target, name)
+);
+COMMENT ON TABLE factmerge.rule IS 'rules declared by factmerge_add_rule(): what view returns are facts of target, with values in columns';
+GRANT SELECT ON factmerge.rule TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.rule', '');
+
+CREATE SEQUENCE factmerge.rule_number;
+COMMENT ON SEQUENCE factmerge.rule_number IS 'numbers the names of the views of rules';
+SELECT pg_catalog.pg_extension_config_dump('factmerge.rule_number', '');
+
+/*
  * Defaults of the provenance columns: what an INSERT means depends on whether
  * a merge is replaying in this backend, so the default has to be asked.
  */
@@ -419,6 +438,50 @@ AS 'MODULE_PATHNAME', 'factmerge_unset_sameness'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_unset_sameness(regclass) IS
 'takes back factmerge_set_sameness(): unique keys, or the whole row, say again which facts are the same. Errors: not declared, not the owner';
+
+/*
+ * Rules
+ */
+CREATE FUNCTION factmerge_add_rule(name name, target text, query text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_add_rule'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_add_rule(name, text, text) IS
+'declares that each row of query is a fact of target, which is written table(column, ...). Names in query are looked up in the target''s schema first, then on search_path; a rule''s name is unique in that schema, and declaring it again replaces the rule. Merges derive what follows from facts of both sides, and triggers what follows from an ordinary INSERT into a fact table that the query reads; what follows from facts that are there already, factmerge_saturate() derives. Errors: a query that is not monotone (aggregates, NOT EXISTS, EXCEPT, outer joins, window functions or LIMIT over facts, volatile functions) or reads no fact table, columns that do not fit, not the owner of target and of the fact tables that query reads';
+
+CREATE FUNCTION factmerge_drop_rule(name name, schema name DEFAULT current_schema())
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_drop_rule'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_drop_rule(name, name) IS
+'takes back factmerge_add_rule() for a rule whose target is in that schema; what it has derived stays. Errors: no such rule, not the owner of the target';
+
+CREATE FUNCTION factmerge_rules(
+	schema name,
+	OUT name name,
+	OUT target regclass,
+	OUT columns name[],
+	OUT query text,
+	OUT body regclass[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_rules'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_rules(name) IS
+'the rules that derive facts of a schema, by name: the target and its columns, the query, and the fact tables that it reads (body)';
+
+CREATE FUNCTION factmerge_saturate(schema name)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_saturate'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_saturate(name) IS
+'applies all rules and handlers to all facts of a schema until nothing is new; returns how many facts that has added. For facts that were there before a rule was declared, or that were loaded with triggers off. Errors: not the owner of the fact tables; whatever a handler raises';
+
+CREATE FUNCTION factmerge.apply_rules()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'factmerge_apply_rules'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge.apply_rules() IS
+'derives what follows by rules from the rows of an INSERT; factmerge_add_rule() creates the triggers that call it';
 
 /*
  * What was declared of a table goes with it

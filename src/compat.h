@@ -5,7 +5,8 @@
  *
  * 16: object_ownercheck() replaced pg_class_ownercheck(), object_aclcheck()
  *	   replaced pg_proc_aclcheck() and pg_namespace_aclcheck(), and
- *	   stringToQualifiedNameList() can report errors softly.
+ *	   stringToQualifiedNameList() can report errors softly.  A query keeps the
+ *	   permissions that it needs apart from its range table.
  * 17: getIdentitySequence() takes a Relation.
  * 18: PG_MODULE_MAGIC_EXT(); a foreign key may be NOT ENFORCED.
  *
@@ -19,6 +20,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -91,15 +93,25 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 #endif
 }
 
-/*
- * From 16 on, a query keeps the permissions that it needs apart from its range
- * table.
- */
+/* Let a query that is made of a parse state ask for its permissions. */
 #if PG_VERSION_NUM >= 160000
 #define QUERY_PERMISSIONS(query, pstate) \
 	((query)->rteperminfos = (pstate)->p_rteperminfos)
 #else
 #define QUERY_PERMISSIONS(query, pstate) ((void) 0)
 #endif
+
+/* Let an entry of a range table ask for no permissions. */
+static inline void
+ClearPermissions(RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	rte->perminfoindex = 0;
+#else
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+#endif
+}
 
 #endif							/* FACTMERGE_COMPAT_H */

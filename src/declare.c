@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "factmerge.h"
 #include "handler.h"
+#include "rule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_add_handler);
 PG_FUNCTION_INFO_V1(factmerge_drop_handler);
@@ -36,7 +37,7 @@ PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
 /* For an event trigger: what has just been dropped */
 #define DROPPED_TABLES \
 	"FROM pg_catalog.pg_event_trigger_dropped_objects() AS o" \
-	" WHERE o.object_type OPERATOR(pg_catalog.=) ANY (ARRAY['table', 'foreign table'])"
+	" WHERE o.object_type OPERATOR(pg_catalog.=) ANY (ARRAY['table', 'foreign table', 'view'])"
 
 /* The tables that hold what is declared of fact tables */
 static const char *const declarations[] = {
@@ -303,7 +304,10 @@ factmerge_forget_dropped(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	SqlConnect();
 	if (SqlFetchRow(InvalidSnapshot, "SELECT 1 " DROPPED_TABLES, NULL) != NULL)
+	{
 		ForgetDeclarations("r.fact_table OPERATOR(pg_catalog.=) ANY (SELECT o.objid " DROPPED_TABLES ")");
+		ForgetDroppedRules();
+	}
 	SqlFinish();
 	PG_RETURN_NULL();
 }

@@ -195,6 +195,7 @@ typedef struct Merge
 	Snapshot	snapshot;		/* all statements run under it */
 	List	   *tables;			/* of FactTable, in walk order */
 	List	   *others;			/* of FactTable: only the destination has them */
+	List	   *rules;			/* of Rule, see rule.h: of the destination */
 	bool		derives_while_copying;	/* some trigger fires then */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
@@ -211,6 +212,8 @@ typedef enum Side
 
 /* schema.c */
 extern Oid	FindSchema(const char *name);
+extern List *FactRelations(Oid schema);
+extern FactTable *DescribeTable(Oid source, Oid destination);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
 extern void NoticeViews(Oid source, Oid destination);
@@ -307,6 +310,7 @@ extern void RefuseForeignColumns(FactTable *table);
 extern Oid	ProvenanceType(void);
 extern int	AddProvenanceColumns(List *tables);
 extern void EnterMerge(MemoryContext context);
+extern bool IsMerging(void);
 extern void BeginDeriving(int64 merge_id);
 extern void EndDeriving(void);
 extern void LeaveMerge(void);

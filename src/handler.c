@@ -39,6 +39,7 @@
 
 #include "compat.h"
 #include "handler.h"
+#include "rule.h"
 
 struct HandlerRun
 {
@@ -67,12 +68,13 @@ struct HandlerRun
 
 /*
  * Whether a trigger is an AFTER INSERT trigger of the user's that would fire
- * in an ordinary session.
+ * in an ordinary session.  Those that rules have are none.
  */
 static bool
 FiresAfterInsert(Trigger *trigger)
 {
 	return !trigger->tgisinternal &&
+		trigger->tgfoid != RuleTriggerFunction() &&
 		TRIGGER_FOR_AFTER(trigger->tgtype) &&
 		TRIGGER_FOR_INSERT(trigger->tgtype) &&
 		(trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||

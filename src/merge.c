@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "factmerge.h"
 #include "handler.h"
+#include "rule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_merge);
 PG_FUNCTION_INFO_V1(factmerge_prepare);
@@ -115,6 +116,7 @@ OpenSchemas(Merge *merge)
 	merge->others = others;
 	NoticeViews(source, destination);
 	LoadHandlers(merge->tables);
+	merge->rules = LoadRules(destination);
 	foreach(lc, merge->tables)
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));
 }

@@ -88,6 +88,15 @@ EnterMerge(MemoryContext context)
 }
 
 /*
+ * Whether a merge is running in this session.
+ */
+bool
+IsMerging(void)
+{
+	return state.merging;
+}
+
+/*
  * Note that the merge has ended.
  */
 void

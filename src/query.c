@@ -22,15 +22,20 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
+#include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
 #include "utils/regproc.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -102,10 +107,10 @@ CheckResult(int result, const char *sql)
 }
 
 static SPIPlanPtr
-Prepare(const char *sql, int nargs, Oid *types)
+Prepare(const char *sql, int nargs, Oid *types, int options)
 {
 	MemoryContext context = CurrentMemoryContext;
-	SPIPlanPtr	plan = SPI_prepare(sql, nargs, types);
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nargs, types, options);
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement (%s): %s",
@@ -129,7 +134,7 @@ Execute(Snapshot snapshot, const char *sql, SqlArgs *args, uint64 limit)
 
 	if (args == NULL)
 		args = &none;
-	plan = Prepare(sql, args->count, args->types);
+	plan = Prepare(sql, args->count, args->types, 0);
 	CheckResult(SPI_execute_snapshot(plan, args->values, args->nulls, snapshot,
 									 InvalidSnapshot, false, true, limit), sql);
 	SPI_freeplan(plan);
@@ -220,7 +225,7 @@ SqlForEachRow(Snapshot snapshot, const char *sql, SqlArgs *args,
 
 	if (args == NULL)
 		args = &none;
-	plan = Prepare(sql, args->count, args->types);
+	plan = Prepare(sql, args->count, args->types, 0);
 
 	/* A read-only cursor takes the active snapshot: make it the merge's */
 	if (snapshot != InvalidSnapshot)
@@ -297,7 +302,19 @@ SqlPrepare(const char *sql, int nargs, Oid *types)
 {
 	SqlStatement *statement = palloc(sizeof(SqlStatement));
 
-	statement->plan = Prepare(sql, nargs, types);
+	statement->plan = Prepare(sql, nargs, types, 0);
+	return statement;
+}
+
+/*
+ * Prepare a query for SqlStoreRows(), which may run it in parallel.
+ */
+SqlStatement *
+SqlPrepareQuery(const char *sql)
+{
+	SqlStatement *statement = palloc(sizeof(SqlStatement));
+
+	statement->plan = Prepare(sql, 0, NULL, CURSOR_OPT_PARALLEL_OK);
 	return statement;
 }
 
@@ -318,6 +335,90 @@ SqlExecutePrepared(SqlStatement *statement, Datum *values,
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);
 	return SPI_processed;
+}
+
+/*
+ * Let a prepared statement outlive the connection to SPI, in a context.
+ */
+SqlStatement *
+SqlKeep(SqlStatement *statement, MemoryContext context)
+{
+	SqlStatement *kept = MemoryContextAlloc(context, sizeof(SqlStatement));
+
+	if (SPI_keepplan(statement->plan) != 0)
+		elog(ERROR, "could not keep a statement");
+	*kept = *statement;
+	pfree(statement);
+	return kept;
+}
+
+/*
+ * Run a prepared query without parameters under a snapshot, putting its rows
+ * into a tuplestore; returns how many there are, and what they look like.
+ */
+int64
+SqlStoreRows(Snapshot snapshot, SqlStatement *statement, Tuplestorestate *rows,
+			 TupleDesc *description)
+{
+	MemoryContext context = CurrentMemoryContext;
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(statement->plan));
+	SPIExecuteOptions options = {.read_only = true};
+
+	options.dest = CreateDestReceiver(DestTuplestore);
+	SetTuplestoreDestReceiverParams(options.dest, rows, context, false, NULL, NULL);
+	CommandCounterIncrement();
+	PushCopiedSnapshot(snapshot);
+	UpdateActiveSnapshotCommandId();
+	CheckResult(SPI_execute_plan_extended(statement->plan, &options), "prepared statement");
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
+	options.dest->rDestroy(options.dest);
+	*description = CreateTupleDescCopy(source->resultDesc);
+	return tuplestore_tuple_count(rows);
+}
+
+/*
+ * Execute a prepared statement without parameters under a snapshot.
+ */
+uint64
+SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	CheckResult(SPI_execute_snapshot(statement->plan, NULL, NULL, snapshot, InvalidSnapshot,
+									 false, true, 0), "prepared statement");
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(context);
+	return SPI_processed;
+}
+
+/*
+ * Let statements find rows under a name, until the connection to SPI ends or
+ * SqlUnregisterRows() is called.  They are a relation's, or else described.
+ */
+void
+SqlRegisterRows(char *name, Oid relation, TupleDesc description, Tuplestorestate *rows)
+{
+	EphemeralNamedRelation named = palloc0(sizeof(EphemeralNamedRelationData));
+
+	named->md.name = name;
+	named->md.reliddesc = relation;
+	named->md.tupdesc = description;
+	named->md.enrtype = ENR_NAMED_TUPLESTORE;
+	named->md.enrtuples = tuplestore_tuple_count(rows);
+	named->reldata = rows;
+	if (SPI_register_relation(named) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register rows under name \"%s\"", name);
+}
+
+/*
+ * Undo SqlRegisterRows().
+ */
+void
+SqlUnregisterRows(const char *name)
+{
+	if (SPI_unregister_relation(name) != SPI_OK_REL_UNREGISTER)
+		elog(ERROR, "no rows are registered under name \"%s\"", name);
 }
 
 /*
@@ -349,6 +450,34 @@ ExtensionOwner(void)
 }
 
 /*
+ * The owner of a relation.
+ */
+Oid
+RelationOwner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Become a role until BecomeCallerAgain().  An error restores the caller with
+ * the transaction.
+ */
+void
+BecomeRole(Oid role, RoleSwitch *before)
+{
+	GetUserIdAndSecContext(&before->user, &before->security_context);
+	SetUserIdAndSecContext(role, before->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
  * Become the owner of the extension, to keep its books.  Nothing that runs
  * until BecomeCallerAgain() may evaluate anything of the user's: values come
  * in as parameters.  An error restores the caller with the transaction.
@@ -356,15 +485,11 @@ ExtensionOwner(void)
 void
 BecomeExtensionOwner(RoleSwitch *before)
 {
-	Oid			owner = ExtensionOwner();
-
-	GetUserIdAndSecContext(&before->user, &before->security_context);
-	SetUserIdAndSecContext(owner, before->security_context |
-						   SECURITY_LOCAL_USERID_CHANGE);
+	BecomeRole(ExtensionOwner(), before);
 }
 
 /*
- * Undo BecomeExtensionOwner().
+ * Undo BecomeRole() or BecomeExtensionOwner().
  */
 void
 BecomeCallerAgain(RoleSwitch *before)

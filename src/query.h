@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/snapshot.h"
+#include "utils/tuplestore.h"
 
 /* The parameters $1, $2, ... of a statement */
 #define MAX_SQL_ARGS 24
@@ -53,9 +54,19 @@ extern void SqlReturnRows(FunctionCallInfo fcinfo, Snapshot snapshot,
 extern SqlStatement *SqlPrepare(const char *sql, int nargs, Oid *types);
 extern uint64 SqlExecutePrepared(SqlStatement *statement, Datum *values,
 								 const char *nulls);
+extern SqlStatement *SqlKeep(SqlStatement *statement, MemoryContext context);
+extern uint64 SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement);
+extern SqlStatement *SqlPrepareQuery(const char *sql);
+extern int64 SqlStoreRows(Snapshot snapshot, SqlStatement *statement,
+						  Tuplestorestate *rows, TupleDesc *description);
 extern void SqlFree(SqlStatement *statement);
+extern void SqlRegisterRows(char *name, Oid relation, TupleDesc description,
+							Tuplestorestate *rows);
+extern void SqlUnregisterRows(const char *name);
 
 extern Oid	ExtensionOwner(void);
+extern Oid	RelationOwner(Oid relation);
+extern void BecomeRole(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);

@@ -11,6 +11,8 @@
  * of: for tables that have any, derived facts are looked for by their tag and
  * handed to the functions, round by round, until a round finds none.
  *
+ * Rules come first; their triggers see to what handlers add (combine.c).
+ *
  * Constraint triggers guard rather than derive; they run last, for every
  * copied fact.
  *
@@ -32,6 +34,9 @@
 
 #include "factmerge.h"
 #include "handler.h"
+#include "rule.h"
+
+PG_FUNCTION_INFO_V1(factmerge_saturate);
 
 /* How many events go by between two looks at the clock of the activity */
 #define EVENTS_PER_REPORT 1000
@@ -335,11 +340,14 @@ void
 ReplayEvents(Merge *merge)
 {
 	int			nest_level = NewGUCNestLevel();
-	bool		any = false;
+	bool		any = merge->rules != NIL;
+	List	   *enabled;
 	ListCell   *lc;
 
 	PrepareSession(merge);
+	enabled = EnableRuleTriggers(merge->rules);
 	BeginDeriving(merge->id);
+	CombineFacts(merge);
 	foreach(lc, merge->tables)
 		any |= ((FactTable *) lfirst(lc))->counts.replayed > 0;
 	if (any)
@@ -349,6 +357,7 @@ ReplayEvents(Merge *merge)
 	}
 	RunConstraintTriggers(merge);
 	EndDeriving();
+	RestoreRuleTriggers(enabled);
 	AtEOXact_GUC(true, nest_level);
 
 	if (any || merge->derives_while_copying)
@@ -360,4 +369,87 @@ ReplayEvents(Merge *merge)
 		if (table->events)
 			SqlUtility(psprintf("DROP TABLE %s", table->events));
 	}
+}
+
+/*
+ * How many facts there are.
+ */
+static int64
+CountFacts(List *tables)
+{
+	int64		count = 0;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		count += SqlFetchInt64(InvalidSnapshot,
+							   psprintf("SELECT pg_catalog.count(*) FROM %s",
+										QualifiedRelation(((FactTable *) lfirst(lc))->destination)),
+							   NULL);
+	return count;
+}
+
+/*
+ * Apply all rules and handlers to all facts, over and over until nothing is new:
+ * what one has added, the others have not seen.
+ */
+static void
+ApplyToAll(Merge *merge)
+{
+	List	   *facts = FactRelations(get_namespace_oid(merge->destination, false));
+	int64		before;
+	int64		after = CountFacts(merge->tables);
+	ListCell   *lc;
+
+	foreach(lc, merge->rules)
+		(void) DeriveAll(ApplyToEverything(lfirst(lc), facts));
+	do
+	{
+		before = after;
+		foreach(lc, TakeTurns(merge))
+		{
+			Turn	   *turn = lfirst(lc);
+
+			RunHandler(merge, turn->table, turn->handler,
+					   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t",
+								QualifiedRelation(turn->table->destination)));
+		}
+		after = CountFacts(merge->tables);
+	} while (after > before);
+}
+
+/*
+ * factmerge_saturate(name): derive all that is missing in a schema.
+ */
+Datum
+factmerge_saturate(PG_FUNCTION_ARGS)
+{
+	Merge	   *merge;
+	List	   *enabled;
+	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
+	int			nest_level = NewGUCNestLevel();
+	int64		before;
+	int64		derived;
+
+	SqlConnect();
+	EnterMerge(CurrentMemoryContext);
+	merge = palloc0(sizeof(Merge));
+	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->search_path = LockSearchPath();
+	merge->tables = DescribeSchema(schema);
+	LoadHandlers(merge->tables);
+	CheckRights(merge);
+	LockTables(merge);
+	merge->rules = LoadRules(schema);
+	before = CountFacts(merge->tables);
+	PrepareSession(merge);
+	enabled = EnableRuleTriggers(merge->rules);
+	ApplyToAll(merge);
+	RestoreRuleTriggers(enabled);
+	derived = CountFacts(merge->tables) - before;
+	UnregisterSnapshot(merge->snapshot);
+	ReportActivity(merge, NULL, NULL);
+	AtEOXact_GUC(true, nest_level);
+	LeaveMerge();
+	SqlFinish();
+	PG_RETURN_INT64(derived);
 }

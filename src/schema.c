@@ -166,7 +166,7 @@ RelationsOfKind(Oid schema, const char *kinds)
  * The tables of a destination that hold facts: ordinary and partitioned ones
  * that are not to be ignored.
  */
-static List *
+List *
 FactRelations(Oid schema)
 {
 	return list_difference_oid(RelationsOfKind(schema, "rp"), IgnoredTables());
@@ -232,7 +232,7 @@ RefuseForeignPartitions(Relation relation)
  * Describe one fact table.  source is invalid where one schema is looked at
  * by itself.
  */
-static FactTable *
+FactTable *
 DescribeTable(Oid source, Oid destination)
 {
 	FactTable  *table = palloc0(sizeof(FactTable));

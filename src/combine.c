@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * combine.c
+ *	  what rules derive in a merge: from facts of both sides
+ *
+ * Source and destination are saturated.  So whatever a rule derives from the
+ * two together takes at least one fact that only the source had, S, and at least
+ * one that only the destination had, D; all others are known to whoever had the
+ * rest.  To join just these, and each combination once, combinations are told
+ * apart by where the first S and the first D stand among the rule's atoms:
+ *
+ *	before the first of the two		both	facts that are in both
+ *	the first of the two			S		or D
+ *	between							S, both	or D, both
+ *	the second						D		or S
+ *	behind							anything
+ *
+ * For a rule with two atoms these are two queries, (S, D) and (D, S).
+ *
+ * A fact that is in both, but not quite alike, is known to the source as
+ * something else; where a table has such facts, what is in both counts as D.
+ * And where several facts have become one, facts that refer to them may meet
+ * that never could; then the rule is applied to everything.
+ *
+ * Where two facts S and D meet in a column that refers to the same table, they
+ * meet in a fact that is in both, see friends.c.  If there are few of these, it
+ * is quicker to come from there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "rule.h"
+
+/* By how much fewer facts have to be in both for that to be worthwhile */
+#define FEW_IN_BOTH 4
+
+/* Which facts of its table an atom looks at */
+typedef enum Part
+{
+	PART_ALL,
+	PART_SOURCE,
+	PART_DESTINATION,
+	PART_BOTH,
+	PART_IN_SOURCE,
+	PART_IN_DESTINATION
+} Part;
+
+static FactTable *
+FindMerged(Merge *merge, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->destination == relation)
+		return lfirst(lc);
+	return NULL;
+}
+
+/*
+ * Whether facts of a table that are in both may differ.
+ */
+static bool
+IsBlurred(FactTable *table)
+{
+	return replay_inexact && (table->inexact > 0 || table->counts.conflicts > 0);
+}
+
+/*
+ * Whether facts of a table, or what they refer to, have become one.
+ */
+static bool
+HasFolds(FactTable *table, List **seen)
+{
+	ListCell   *lc;
+
+	if (table == NULL || list_member_ptr(*seen, table))
+		return false;
+	*seen = lappend(*seen, table);
+	if (table->folds || table->folded)
+		return true;
+	foreach(lc, table->references)
+		if (HasFolds(((Reference *) lfirst(lc))->target, seen))
+		return true;
+	return false;
+}
+
+/*
+ * Whether a rule has to be applied to everything.
+ */
+static bool
+NeedsEverything(Merge *merge, Rule *rule)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	/* What triggers have derived while facts were copied is on no side */
+	if (merge->derives_while_copying)
+		return true;
+	if (replay_inexact)
+		foreach(lc, rule->body)
+			if (HasFolds(FindMerged(merge, lfirst_oid(lc)), &seen))
+			return true;
+	return false;
+}
+
+/*
+ * Append the condition on a row t of a table to be in a part of it; returns false
+ * if no row can be.  A table that only the destination has is not merged (NULL).
+ */
+static bool
+AppendPart(StringInfo sql, Merge *merge, FactTable *table, Part part)
+{
+	bool		blurred = table && IsBlurred(table);
+	StringInfoData source;
+
+	if (part == PART_ALL || (table == NULL && (part == PART_DESTINATION || part == PART_IN_DESTINATION)))
+	{
+		appendStringInfoString(sql, "true");
+		return true;
+	}
+	if (table == NULL)
+		return false;
+	if (part == PART_SOURCE || (blurred && part == PART_IN_SOURCE))
+	{
+		AppendSideCondition(sql, merge, table, "t", SIDE_SOURCE);
+		return table->counts.copied > 0;
+	}
+	if (part == PART_IN_DESTINATION || (blurred && part == PART_DESTINATION))
+	{
+		initStringInfo(&source);
+		AppendSideCondition(&source, merge, table, "t", SIDE_SOURCE);
+		appendStringInfo(sql, "%s IS NOT TRUE", source.data);
+		return table->destination_facts > 0;
+	}
+	AppendSideCondition(sql, merge, table, "t",
+						part == PART_DESTINATION ? SIDE_DESTINATION :
+						part == PART_BOTH ? SIDE_BOTH : SIDE_IN_SOURCE);
+	if (part == PART_BOTH)
+		return !blurred && table->counts.in_both > 0;
+	return part == PART_IN_SOURCE || !table->paired ||
+		table->destination_facts > table->counts.in_both;
+}
+
+/*
+ * Which part an atom looks at, given where S and D stand.
+ */
+static Part
+PartOf(int atom, int source, int destination)
+{
+	int			first = Min(source, destination);
+
+	if (atom < first)
+		return PART_BOTH;
+	if (atom == source)
+		return PART_SOURCE;
+	if (atom == destination)
+		return PART_DESTINATION;
+	if (atom > Max(source, destination))
+		return PART_ALL;
+	return first == source ? PART_IN_SOURCE : PART_IN_DESTINATION;
+}
+
+/*
+ * The closed reference that a column alone makes, or NULL.
+ */
+static Reference *
+ReferenceOf(FactTable *table, AttrNumber column)
+{
+	ListCell   *lc;
+
+	if (table == NULL)
+		return NULL;
+	foreach(lc, table->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (reference->closed && reference->target && list_length(reference->columns) == 1 &&
+			((Column *) linitial(reference->columns))->number == column)
+			return reference;
+	}
+	return NULL;
+}
+
+/*
+ * Append, for the atom of S, that it refers to a fact that is in both, if it
+ * meets D there and there are few.
+ */
+static void
+AppendMeeting(StringInfo sql, Merge *merge, Arm *arm, List *facts, int source, int destination)
+{
+	AttrNumber	columns[2];
+	Reference  *references[2];
+	FactTable  *table = FindMerged(merge, list_nth_oid(arm->atoms, source));
+	FactTable  *target;
+	const char *name;
+
+	if (!AreEqual(arm, facts, source, destination, &columns[0], &columns[1]))
+		return;
+	references[0] = ReferenceOf(table, columns[0]);
+	references[1] = ReferenceOf(FindMerged(merge, list_nth_oid(arm->atoms, destination)), columns[1]);
+	if (references[0] == NULL || references[1] == NULL ||
+		references[0]->target != references[1]->target ||
+		strcmp(linitial(references[0]->target_names), linitial(references[1]->target_names)) != 0)
+		return;
+	target = references[0]->target;
+	if (target->counts.in_both * FEW_IN_BOTH > table->counts.copied)
+		return;
+	name = quote_identifier(linitial(references[0]->target_names));
+	appendStringInfo(sql, " AND t.%s IN (SELECT p.%s FROM %s AS p WHERE ",
+					 quote_identifier(((Column *) linitial(references[0]->columns))->name), name,
+					 QualifiedRelation(target->destination));
+	AppendSideCondition(sql, merge, target, "p", SIDE_BOTH);
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * The statement for the combinations in which S and D first stand at two atoms
+ * of an arm, or NULL if there can be none.
+ */
+static char *
+CombinationStatement(Merge *merge, Rule *rule, Arm *arm, List *facts, int source, int destination)
+{
+	char	  **sources = palloc0(sizeof(char *) * list_length(arm->atoms));
+
+	for (int i = 0; i < list_length(arm->atoms); i++)
+	{
+		Oid			relation = list_nth_oid(arm->atoms, i);
+		Part		part = PartOf(i, source, destination);
+		StringInfoData sql;
+
+		if (part == PART_ALL)
+			continue;
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "SELECT %s FROM %s AS t WHERE ", ColumnList(relation, "t"),
+						 QualifiedRelation(relation));
+		if (!AppendPart(&sql, merge, FindMerged(merge, relation), part))
+			return NULL;
+		if (i == source)
+			AppendMeeting(&sql, merge, arm, facts, source, destination);
+		sources[i] = sql.data;
+	}
+	return DeriveStatement(rule, arm, facts, sources);
+}
+
+/*
+ * All statements by which an arm combines facts of both sides.
+ */
+static List *
+Combinations(Merge *merge, Rule *rule, Arm *arm, List *facts)
+{
+	int			count = list_length(arm->atoms);
+	List	   *derivations = NIL;
+
+	for (int source = 0; source < count; source++)
+		for (int destination = 0; destination < count; destination++)
+		{
+			char	   *sql = source == destination ? NULL :
+				CombinationStatement(merge, rule, arm, facts, source, destination);
+
+			if (sql)
+				derivations = lappend(derivations, NewDerivation(rule, sql));
+		}
+	return derivations;
+}
+
+/*
+ * The statements that apply a rule to everything.
+ */
+List *
+ApplyToEverything(Rule *rule, List *facts)
+{
+	List	   *derivations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rule->arms)
+		derivations = lappend(derivations,
+							  NewDerivation(rule, DeriveStatement(rule, lfirst(lc), facts, NULL)));
+	return derivations;
+}
+
+/*
+ * Give the planner statistics of what the merge has written to the tables that
+ * rules read.
+ */
+static void
+AnalyzeBodies(Merge *merge)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, merge->rules)
+		relations = list_concat_unique_oid(relations, ((Rule *) lfirst(lc))->body);
+	foreach(lc, relations)
+	{
+		FactTable  *table = FindMerged(merge, lfirst_oid(lc));
+		ListCell   *r;
+
+		if (table == NULL || (table->counts.copied == 0 && table->has_tags))
+			continue;
+		ReportActivity(merge, table, "analyzing");
+		SqlUtility(psprintf("ANALYZE %s", QualifiedRelation(table->destination)));
+		foreach(r, table->references)
+		{
+			FactTable  *target = ((Reference *) lfirst(r))->target;
+
+			if (target && !list_member_oid(relations, target->destination))
+				SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")",
+									QualifiedRelation(target->destination)));
+		}
+	}
+}
+
+/*
+ * Derive by rules what follows from the facts of both sides, and what follows
+ * from that.
+ */
+void
+CombineFacts(Merge *merge)
+{
+	List	   *facts = merge->rules ? FactRelations(get_namespace_oid(merge->destination, false)) : NIL;
+	instr_time	start;
+	ListCell   *lc;
+	ListCell   *a;
+
+	if (merge->rules == NIL)
+		return;
+	StartClock(&start);
+	AnalyzeBodies(merge);
+	foreach(lc, merge->rules)
+	{
+		Rule	   *rule = lfirst(lc);
+		FactTable  *target = FindMerged(merge, rule->target);
+		List	   *derivations = NIL;
+
+		if (target)
+			ReportActivity(merge, target, "applying rules to");
+		if (NeedsEverything(merge, rule))
+			derivations = ApplyToEverything(rule, facts);
+		else
+			foreach(a, rule->arms)
+				derivations = list_concat(derivations,
+										  Combinations(merge, rule, lfirst(a), facts));
+		(void) DeriveAll(derivations);
+		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
+		StartClock(&start);
+	}
+}

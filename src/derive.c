@@ -1,0 +1,359 @@
+/*-------------------------------------------------------------------------
+ *
+ * derive.c
+ *	  the statements by which a rule derives facts and saves them
+ *
+ * For a rule path(a, c) from two edges, with the first edge a new one, it is
+ *
+ *	WITH factmerge_atom_1 AS NOT MATERIALIZED (SELECT t.a, t.b FROM factmerge_new AS t)
+ *	SELECT DISTINCT q.a, q.c
+ *	FROM (SELECT e.a, f.b FROM factmerge_atom_1 e JOIN edge f ON e.b = f.a) AS q (a, c)
+ *	WHERE NOT EXISTS (SELECT FROM path AS d WHERE d.a = q.a AND d.c = q.c)
+ *	ORDER BY q.a, q.c
+ *
+ * that derives, and
+ *
+ *	INSERT INTO path (a, c) SELECT r.a, r.c FROM factmerge_derived AS r
+ *	ON CONFLICT DO NOTHING
+ *
+ * that saves what there is to save.  They are two, because triggers of the
+ * target are to run as after any INSERT, not under the settings that keep the
+ * first one from being misled; and if there is nothing to save, no trigger is
+ * to be called at all.
+ *
+ * A fact is there already if a unique key says so, or, in a table without one,
+ * if a row has the same values and, in the columns that the rule does not name,
+ * the defaults.  Most duplicates are sorted out by the anti-join, since finding
+ * them in the index one by one takes several times as long.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_operator_d.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_oper.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/typcache.h"
+
+#include "rule.h"
+
+/*
+ * "alias.column, ..." for all columns of a relation.
+ */
+char *
+ColumnList(Oid relation, const char *alias)
+{
+	Relation	rel = table_open(relation, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	StringInfoData list;
+	bool		first = true;
+
+	initStringInfo(&list);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		AppendSeparator(&list, ", ", &first);
+		appendStringInfo(&list, "%s.%s", alias, quote_identifier(NameStr(attribute->attname)));
+	}
+	table_close(rel, NoLock);
+	return list.data;
+}
+
+static bool
+Names(List *names, Column *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		if (strcmp(lfirst(lc), column->name) == 0)
+		return true;
+	return false;
+}
+
+/*
+ * The key by which a fact that a rule derives is looked for, or NULL if the rule
+ * names no key's columns.
+ */
+static UniqueKey *
+KeyNamed(FactTable *target, List *names)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, target->keys)
+	{
+		UniqueKey  *key = lfirst(lc);
+		bool		named = true;
+
+		foreach(c, key->columns)
+			named &= Names(names, lfirst(c)) && OidIsValid(EqualityOperator(((Column *) lfirst(c))->type));
+		if (named)
+			return key;
+	}
+	return NULL;
+}
+
+/*
+ * The value that a column has which a rule does not name: SQL, or NULL if that
+ * is not always the same.
+ */
+static char *
+ConstantDefault(Relation relation, Column *column)
+{
+	Node	   *expression = build_column_default(relation, column->number);
+
+	if (expression == NULL)
+		return "NULL";
+	if (contain_mutable_functions(expression))
+		return NULL;
+	return deparse_expression(expression, NIL, false, false);
+}
+
+/* What a fact is compared by */
+typedef struct Comparison
+{
+	StringInfoData equal;		/* ... if there is no null */
+	StringInfoData equal_nulls; /* ... if there are nulls */
+	StringInfoData nullable;	/* the derived values that may be null */
+} Comparison;
+
+static void
+AppendAnd(StringInfo sql)
+{
+	if (sql->len > 0)
+		appendStringInfoString(sql, " AND ");
+}
+
+/*
+ * Compare one column of row d with a value.
+ */
+static void
+Compare(Comparison *comparison, Column *column, const char *value)
+{
+	Oid			operator = EqualityOperator(column->type);
+	const char *as_text = OidIsValid(operator) ? "" : "::pg_catalog.text";
+	char	   *stored = psprintf("d.%s%s", quote_identifier(column->name), as_text);
+	StringInfoData equal;
+
+	initStringInfo(&equal);
+	AppendEquality(&equal, stored, OidIsValid(operator) ? operator : TextEqualOperator,
+				   psprintf("%s%s", value, as_text), column->collation);
+	AppendAnd(&comparison->equal);
+	AppendAnd(&comparison->equal_nulls);
+	appendStringInfoString(&comparison->equal, equal.data);
+	if (!column->nullable)
+	{
+		appendStringInfoString(&comparison->equal_nulls, equal.data);
+		return;
+	}
+	appendStringInfo(&comparison->equal_nulls, "(%s OR %s IS NULL AND %s IS NULL)",
+					 equal.data, stored, value);
+	appendStringInfo(&comparison->nullable, "%s%s", comparison->nullable.len ? ", " : "", value);
+}
+
+/*
+ * Compare all columns, whether the rule names them or not.
+ */
+static void
+CompareWholeRow(Comparison *comparison, FactTable *target, List *names)
+{
+	Relation	relation = table_open(target->destination, AccessShareLock);
+	ListCell   *lc;
+
+	foreach(lc, WholeRow(target))
+	{
+		Column	   *column = lfirst(lc);
+		char	   *name = psprintf("q.%s", quote_identifier(column->name));
+
+		if (!Names(names, column))
+		{
+			char	   *value = column->new_value ? NULL : ConstantDefault(relation, column);
+
+			if (value == NULL)
+				continue;
+			name = psprintf("(%s)::%s", value, TypeText(column->type, column->typmod));
+		}
+		Compare(comparison, column, name);
+	}
+	table_close(relation, NoLock);
+}
+
+/*
+ * Append that row q is not there yet.  Only where it holds a null does that take
+ * a comparison which can neither be hashed nor looked up.
+ */
+static void
+AppendNotThere(StringInfo sql, FactTable *target, List *names)
+{
+	char	   *relation = QualifiedRelation(target->destination);
+	UniqueKey  *key = KeyNamed(target, names);
+	Comparison	comparison;
+	ListCell   *lc;
+
+	initStringInfo(&comparison.equal);
+	initStringInfo(&comparison.equal_nulls);
+	initStringInfo(&comparison.nullable);
+	if (key)
+		foreach(lc, key->columns)
+			Compare(&comparison, lfirst(lc),
+					psprintf("q.%s", quote_identifier(((Column *) lfirst(lc))->name)));
+	else
+		CompareWholeRow(&comparison, target, names);
+	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
+					 relation, comparison.equal.len ? comparison.equal.data : "true");
+	if (comparison.nullable.len > 0)
+		appendStringInfo(sql, " AND NOT (pg_catalog.num_nulls(%s) > 0"
+						 " AND EXISTS (SELECT FROM %s AS d WHERE %s))",
+						 comparison.nullable.data, relation, comparison.equal_nulls.data);
+}
+
+/*
+ * Append "DISTINCT" for rows of q: by text where a type has no equality.
+ */
+static void
+AppendDistinct(StringInfo sql, List *columns)
+{
+	StringInfoData list;
+	bool		comparable = true;
+	ListCell   *lc;
+
+	initStringInfo(&list);
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+		bool		equality = OidIsValid(lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr);
+
+		appendStringInfo(&list, "%sq.%s%s", foreach_current_index(lc) ? ", " : "",
+						 quote_identifier(column->name), equality ? "" : "::pg_catalog.text");
+		comparable &= equality;
+	}
+	if (comparable)
+		appendStringInfoString(sql, "DISTINCT ");
+	else
+		appendStringInfo(sql, "DISTINCT ON (%s) ", list.data);
+}
+
+/*
+ * Append an order, so that generated keys do not depend on a plan, and indexes
+ * are entered in one place after the other.
+ */
+static void
+AppendOrder(StringInfo sql, List *columns)
+{
+	bool		first = true;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+		bool		ordered = OidIsValid(lookup_type_cache(column->type, TYPECACHE_LT_OPR)->lt_opr);
+
+		appendStringInfoString(sql, first ? " ORDER BY " : ", ");
+		first = false;
+		appendStringInfo(sql, "q.%s%s", quote_identifier(column->name),
+						 ordered ? "" : "::pg_catalog.text");
+	}
+}
+
+/*
+ * The columns that a rule names, or an error if one is gone.
+ */
+static List *
+TargetColumns(Rule *rule, FactTable *target)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rule->columns)
+	{
+		Column	   *column = FindColumn(target, lfirst(lc));
+
+		if (column == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("rule \"%s\" derives facts with column \"%s\"", rule->name,
+							(char *) lfirst(lc)),
+					 errdetail("Table %s has no such column.", QualifiedRelation(rule->target)),
+					 errhint("Declare the rule anew with factmerge_add_rule().")));
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+/*
+ * The columns and keys of a table, all that it takes to save facts in it.
+ */
+static FactTable *
+DescribeTarget(Oid relation)
+{
+	FactTable  *target = palloc0(sizeof(FactTable));
+	Relation	rel = table_open(relation, AccessShareLock);
+
+	target->name = pstrdup(RelationGetRelationName(rel));
+	target->destination = relation;
+	DescribeColumns(target, NULL, rel);
+	DescribeKeys(target, NULL, rel);
+	table_close(rel, NoLock);
+	return target;
+}
+
+/* "alias.column, ..." for the columns that a rule names */
+static char *
+NameList(List *names, const char *alias)
+{
+	StringInfoData list;
+	ListCell   *lc;
+
+	initStringInfo(&list);
+	foreach(lc, names)
+		appendStringInfo(&list, "%s%s%s", foreach_current_index(lc) ? ", " : "", alias,
+						 quote_identifier(lfirst(lc)));
+	return list.data;
+}
+
+/*
+ * The statement by which one arm of a rule derives facts.  What an atom is
+ * restricted to is in sources, see RestrictAtoms().
+ */
+char *
+DeriveStatement(Rule *rule, Arm *arm, List *facts, char **sources)
+{
+	FactTable  *target = DescribeTarget(rule->target);
+	List	   *columns = TargetColumns(rule, target);
+	StringInfoData sql;
+	char	   *query;
+
+	initStringInfo(&sql);
+	query = RestrictAtoms(arm, facts, sources, &sql);
+	appendStringInfoString(&sql, " SELECT ");
+	AppendDistinct(&sql, columns);
+	appendStringInfo(&sql, "%s FROM (%s) AS q (%s)", NameList(rule->columns, "q."), query,
+					 NameList(rule->columns, ""));
+	AppendNotThere(&sql, target, rule->columns);
+	AppendOrder(&sql, columns);
+	return sql.data;
+}
+
+/*
+ * The statement that saves what has been derived.  Deferrable keys cannot tell
+ * duplicates; where there is one, it is left to the anti-join.
+ */
+char *
+SaveStatement(Rule *rule)
+{
+	FactTable  *target = DescribeTarget(rule->target);
+
+	return psprintf("INSERT INTO %s (%s) SELECT %s FROM " DERIVED_NAME " AS r%s",
+					QualifiedRelation(rule->target), NameList(rule->columns, ""),
+					NameList(rule->columns, "r."),
+					target->deferred_keys == NIL ? " ON CONFLICT DO NOTHING" : "");
+}

@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintain.c
+ *	  the triggers that keep rules saturated
+ *
+ * Each table that a rule reads has a statement-level trigger, factmerge_rules,
+ * which hands over what an INSERT has added (saturate.c).  A partition that is
+ * inserted into directly fires none of its parent's triggers, and so has one of
+ * its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "parser/parse_func.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "rule.h"
+
+PG_FUNCTION_INFO_V1(factmerge_apply_rules);
+
+#define TRIGGER_NAME "factmerge_rules"
+
+/* How a trigger has been, whose table needs it to fire meanwhile */
+typedef struct Enabled
+{
+	Oid			relation;
+	char		before;			/* tgenabled */
+} Enabled;
+
+/*
+ * The function of our triggers.
+ */
+Oid
+RuleTriggerFunction(void)
+{
+	return LookupFuncName(list_make2(makeString("factmerge"), makeString("apply_rules")),
+						  0, NULL, false);
+}
+
+/*
+ * factmerge.apply_rules(): what the triggers call.
+ */
+Datum
+factmerge_apply_rules(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || trigger->tg_newtable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function %s can only be called by a trigger that fires after INSERT, for each statement, with a NEW TABLE",
+						"factmerge.apply_rules()"),
+				 errhint("factmerge_add_rule() creates the triggers.")));
+	if (tuplestore_tuple_count(trigger->tg_newtable) > 0)
+		TakeNews(trigger->tg_relation, trigger->tg_newtable);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * How our trigger of a relation is enabled, or 0 if there is none.
+ */
+static char
+TriggerEnabled(Oid relation)
+{
+	Relation	rel = table_open(relation, AccessShareLock);
+	Oid			function = RuleTriggerFunction();
+	char		enabled = '\0';
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		if (rel->trigdesc->triggers[i].tgfoid == function)
+			enabled = rel->trigdesc->triggers[i].tgenabled;
+	table_close(rel, NoLock);
+	return enabled;
+}
+
+/*
+ * A fact table and its partitions, as far as they are ordinary tables.
+ */
+static List *
+Parts(Oid table)
+{
+	List	   *parts = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(table, ShareRowExclusiveLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_FOREIGN_TABLE)
+		parts = lappend_oid(parts, lfirst_oid(lc));
+	return parts;
+}
+
+/*
+ * Make sure that a table and its partitions have our trigger.  Whoever keeps
+ * plans for it learns that there are other rules now.
+ */
+void
+CreateRuleTriggers(Oid table)
+{
+	ListCell   *lc;
+
+	foreach(lc, Parts(table))
+	{
+		if (TriggerEnabled(lfirst_oid(lc)) == '\0')
+			SqlUtility(psprintf("CREATE TRIGGER " TRIGGER_NAME " AFTER INSERT ON %s"
+								" REFERENCING NEW TABLE AS " NEWS_NAME
+								" FOR EACH STATEMENT EXECUTE FUNCTION factmerge.apply_rules()",
+								QualifiedRelation(lfirst_oid(lc))));
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
+}
+
+/*
+ * Drop our triggers of a table that no rule reads any more.
+ */
+void
+DropRuleTriggers(Oid table)
+{
+	ListCell   *lc;
+
+	foreach(lc, Parts(table))
+		if (TriggerEnabled(lfirst_oid(lc)) != '\0')
+		SqlUtility(psprintf("DROP TRIGGER " TRIGGER_NAME " ON %s",
+							QualifiedRelation(lfirst_oid(lc))));
+}
+
+/*
+ * Make sure that our triggers fire on all tables that some rules read; returns
+ * what has to be put back afterwards, for RestoreRuleTriggers().
+ */
+List *
+EnableRuleTriggers(List *rules)
+{
+	List	   *enabled = NIL;
+	List	   *tables = NIL;
+	ListCell   *lc;
+	ListCell   *part;
+
+	foreach(lc, rules)
+		tables = list_concat_unique_oid(tables, ((Rule *) lfirst(lc))->body);
+	foreach(lc, tables)
+		foreach(part, Parts(lfirst_oid(lc)))
+	{
+		char		before = TriggerEnabled(lfirst_oid(part));
+		Enabled    *entry;
+
+		if (before == TRIGGER_FIRES_ON_ORIGIN || before == TRIGGER_FIRES_ALWAYS)
+			continue;
+		if (before == '\0')
+		{
+			CreateRuleTriggers(lfirst_oid(lc));
+			continue;
+		}
+		SqlUtility(psprintf("ALTER TABLE %s ENABLE TRIGGER " TRIGGER_NAME,
+							QualifiedRelation(lfirst_oid(part))));
+		entry = palloc(sizeof(Enabled));
+		entry->relation = lfirst_oid(part);
+		entry->before = before;
+		enabled = lappend(enabled, entry);
+	}
+	return enabled;
+}
+
+/*
+ * Let triggers be as they were before EnableRuleTriggers().
+ */
+void
+RestoreRuleTriggers(List *enabled)
+{
+	ListCell   *lc;
+
+	foreach(lc, enabled)
+	{
+		Enabled    *entry = lfirst(lc);
+
+		SqlUtility(psprintf("ALTER TABLE %s %s TRIGGER " TRIGGER_NAME,
+							QualifiedRelation(entry->relation),
+							entry->before == TRIGGER_DISABLED ? "DISABLE" : "ENABLE REPLICA"));
+	}
+}

@@ -1,0 +1,496 @@
+/*-------------------------------------------------------------------------
+ *
+ * rewrite.c
+ *	  taking a rule's query apart, and putting it together again
+ *
+ * All of it happens on the server's own query trees, and the server's own code
+ * writes the result down.
+ *
+ * First what stands for facts is replaced by what it stands for: views and
+ * common table expressions, so that each place that reads a fact table is one
+ * of its own: an atom.  Then each UNION is split, which leaves arms of which
+ * every derivation takes one fact of each atom.
+ *
+ * To look at some facts only, an atom is turned into a reference to a common
+ * table expression, factmerge_atom_1 and so on, whose definition the caller
+ * writes in front of the statement: it selects the columns of the table from
+ * the facts that are wanted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "compat.h"
+#include "rule.h"
+
+/* Splitting is left alone where it would make more arms than that */
+#define MOST_ARMS 64
+
+/* Collects the places that read fact tables */
+typedef struct Atoms
+{
+	List	   *facts;			/* Oids */
+	List	   *entries;		/* of RangeTblEntry */
+} Atoms;
+
+static bool
+CollectAtoms(Node *node, void *arg)
+{
+	Atoms	   *atoms = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_RELATION && list_member_oid(atoms->facts, rte->relid))
+			atoms->entries = lappend(atoms->entries, rte);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, CollectAtoms, arg,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, CollectAtoms, arg);
+}
+
+/*
+ * The places of a query that read fact tables, in the order of the tree.
+ */
+static List *
+AtomsOf(Query *query, List *facts)
+{
+	Atoms		atoms = {facts, NIL};
+
+	(void) CollectAtoms((Node *) query, &atoms);
+	return atoms.entries;
+}
+
+/*
+ * Whether a query, or a part of one, reads fact tables.
+ */
+bool
+ReadsFacts(Node *node, List *facts)
+{
+	Atoms		atoms = {facts, NIL};
+
+	if (node && IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		/* A walker that is given an entry does not look into it */
+		return rte->rtekind == RTE_SUBQUERY ? ReadsFacts((Node *) rte->subquery, facts) :
+			rte->rtekind == RTE_RELATION && list_member_oid(facts, rte->relid);
+	}
+	(void) CollectAtoms(node, &atoms);
+	return atoms.entries != NIL;
+}
+
+/*
+ * The fact tables that a query reads, each once.
+ */
+List *
+FactsRead(Query *query, List *facts)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, AtomsOf(query, facts))
+		tables = list_append_unique_oid(tables, ((RangeTblEntry *) lfirst(lc))->relid);
+	return tables;
+}
+
+/*
+ * Let an entry of a range table stand for a query, under the column names that
+ * it has been known by.
+ */
+static void
+TurnIntoSubquery(RangeTblEntry *rte, Query *query)
+{
+	rte->alias = makeAlias(rte->eref->aliasname, copyObject(rte->eref->colnames));
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = query;
+	rte->relid = InvalidOid;
+	rte->relkind = '\0';
+	rte->rellockmode = NoLock;
+	rte->inh = false;
+	rte->ctename = NULL;
+	rte->ctelevelsup = 0;
+	rte->self_reference = false;
+	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
+	ClearPermissions(rte);
+}
+
+static bool
+InlineViewsIn(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		/* A view's own query may have entries that are in no FROM */
+		if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_VIEW && rte->inFromCl)
+		{
+			Relation	view = table_open(rte->relid, AccessShareLock);
+
+			TurnIntoSubquery(rte, copyObject(get_view_query(view)));
+			table_close(view, NoLock);
+		}
+		return false;			/* what it is now is looked at next */
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, InlineViewsIn, arg,
+								 QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, InlineViewsIn, arg);
+}
+
+/*
+ * Replace all views in a query by their queries.
+ */
+void
+InlineViews(Query *query)
+{
+	(void) InlineViewsIn((Node *) query, NULL);
+}
+
+/* A common table expression on its way to where it is referred to */
+typedef struct Inlining
+{
+	CommonTableExpr *cte;
+	int			level;			/* of queries below the one that defines it */
+} Inlining;
+
+static bool
+InlineCteIn(Node *node, void *arg)
+{
+	Inlining   *inlining = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		inlining->level++;
+		(void) query_tree_walker((Query *) node, InlineCteIn, arg, QTW_EXAMINE_RTES_AFTER);
+		inlining->level--;
+		return false;
+	}
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_CTE && (int) rte->ctelevelsup == inlining->level &&
+			strcmp(rte->ctename, inlining->cte->ctename) == 0)
+		{
+			Query	   *query = copyObject((Query *) inlining->cte->ctequery);
+
+			/* It has been written for a query further out */
+			IncrementVarSublevelsUp((Node *) query, inlining->level, 1);
+			TurnIntoSubquery(rte, query);
+		}
+		return false;
+	}
+	return expression_tree_walker(node, InlineCteIn, arg);
+}
+
+static bool
+InlineCtesIn(Node *node, void *facts)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		List	   *kept = NIL;
+		ListCell   *lc;
+
+		/* One may refer to those before it */
+		foreach(lc, query->cteList)
+		{
+			Inlining	inlining = {lfirst(lc), -1};
+
+			if (inlining.cte->cterecursive || !ReadsFacts(inlining.cte->ctequery, facts))
+			{
+				kept = lappend(kept, inlining.cte);
+				continue;
+			}
+			(void) InlineCteIn(node, &inlining);
+		}
+		query->cteList = kept;
+		return query_tree_walker(query, InlineCtesIn, facts, 0);
+	}
+	return expression_tree_walker(node, InlineCtesIn, facts);
+}
+
+/*
+ * Replace references to common table expressions that read facts by these: two
+ * references may mean two facts.
+ */
+void
+InlineFactualCtes(Query *query, List *facts)
+{
+	(void) InlineCtesIn((Node *) query, facts);
+}
+
+/*
+ * The queries that a tree of UNIONs puts together; NIL if the tree is not one.
+ */
+static List *
+UnitedQueries(Node *node, Query *query)
+{
+	if (node && IsA(node, SetOperationStmt) && ((SetOperationStmt *) node)->op == SETOP_UNION)
+	{
+		List	   *left = UnitedQueries(((SetOperationStmt *) node)->larg, query);
+		List	   *right = UnitedQueries(((SetOperationStmt *) node)->rarg, query);
+
+		return left && right ? list_concat(left, right) : NIL;
+	}
+	if (node && IsA(node, RangeTblRef))
+	{
+		Query	   *part = copyObject(rt_fetch(((RangeTblRef *) node)->rtindex,
+											   query->rtable)->subquery);
+
+		/* It moves up to where the UNION has been */
+		IncrementVarSublevelsUp((Node *) part, -1, 1);
+		return list_make1(part);
+	}
+	return NIL;
+}
+
+/*
+ * All ways to choose one side of each UNION in a query and in what it selects
+ * from.
+ */
+static List *
+SplitUnions(Query *query, List *facts)
+{
+	List	   *united = UnitedQueries(query->setOperations, query);
+	List	   *split = NIL;
+	ListCell   *lc;
+
+	if (united)
+	{
+		foreach(lc, united)
+			if (ReadsFacts(lfirst(lc), facts))
+			split = list_concat(split, SplitUnions(lfirst(lc), facts));
+		return split;
+	}
+	split = list_make1(query);
+	for (int i = 0; i < list_length(query->rtable); i++)
+	{
+		RangeTblEntry *rte = list_nth(query->rtable, i);
+		List	   *sides;
+		List	   *ways = NIL;
+		ListCell   *side;
+
+		if (rte->rtekind != RTE_SUBQUERY || !rte->inFromCl)
+			continue;
+		sides = SplitUnions(rte->subquery, facts);
+		if (sides == NIL || list_length(sides) * list_length(split) > MOST_ARMS)
+			continue;
+		foreach(lc, split)
+			foreach(side, sides)
+		{
+			Query	   *way = copyObject((Query *) lfirst(lc));
+
+			TurnIntoSubquery(list_nth(way->rtable, i), copyObject(lfirst(side)));
+			ways = lappend(ways, way);
+		}
+		split = ways;
+	}
+	return split;
+}
+
+/*
+ * Take a rule's query apart.
+ */
+List *
+SplitIntoArms(Query *query, List *facts)
+{
+	List	   *arms = NIL;
+	ListCell   *lc;
+	ListCell   *a;
+
+	query = copyObject(query);
+	InlineFactualCtes(query, facts);
+	foreach(lc, SplitUnions(query, facts))
+	{
+		Arm		   *arm = palloc0(sizeof(Arm));
+
+		arm->query = lfirst(lc);
+		foreach(a, AtomsOf(arm->query, facts))
+			arm->atoms = lappend_oid(arm->atoms, ((RangeTblEntry *) lfirst(a))->relid);
+		arms = lappend(arms, arm);
+	}
+	return arms;
+}
+
+/* Looks for an equality between columns of two entries of one range table */
+typedef struct Equality
+{
+	int			one;
+	int			other;
+	AttrNumber	column;
+	AttrNumber	other_column;
+} Equality;
+
+static bool
+FindEquality(Node *node, void *arg)
+{
+	Equality   *equality = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, List))
+		return expression_tree_walker(node, FindEquality, arg);
+	if (IsA(node, BoolExpr) && ((BoolExpr *) node)->boolop == AND_EXPR)
+		return FindEquality((Node *) ((BoolExpr *) node)->args, arg);
+	if (IsA(node, FromExpr) || (IsA(node, JoinExpr) && ((JoinExpr *) node)->jointype == JOIN_INNER))
+		return expression_tree_walker(node, FindEquality, arg);
+	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2)
+	{
+		Var		   *left = linitial(((OpExpr *) node)->args);
+		Var		   *right = lsecond(((OpExpr *) node)->args);
+
+		if (!IsA(left, Var) || !IsA(right, Var) || left->varlevelsup || right->varlevelsup ||
+			!op_mergejoinable(((OpExpr *) node)->opno, left->vartype))
+			return false;
+		if (left->varno == equality->other && right->varno == equality->one)
+		{
+			Var		   *swapped = left;
+
+			left = right;
+			right = swapped;
+		}
+		equality->column = left->varattno;
+		equality->other_column = right->varattno;
+		return left->varno == equality->one && right->varno == equality->other;
+	}
+	return false;
+}
+
+/*
+ * Whether an arm joins two of its atoms directly, by which columns.
+ */
+bool
+AreEqual(Arm *arm, List *facts, int one, int other,
+		 AttrNumber *column, AttrNumber *other_column)
+{
+	List	   *entries = AtomsOf(arm->query, facts);
+	Equality	equality = {0};
+	ListCell   *lc;
+
+	foreach(lc, arm->query->rtable)
+	{
+		if (lfirst(lc) == list_nth(entries, one))
+			equality.one = foreach_current_index(lc) + 1;
+		if (lfirst(lc) == list_nth(entries, other))
+			equality.other = foreach_current_index(lc) + 1;
+	}
+	if (equality.one == 0 || equality.other == 0 ||
+		!FindEquality((Node *) arm->query->jointree, &equality))
+		return false;
+	*column = equality.column;
+	*other_column = equality.other_column;
+	return true;
+}
+
+/*
+ * The names by which a query knows the columns of a relation now; empty for
+ * those that are gone.
+ */
+static List *
+CurrentNames(RangeTblEntry *rte)
+{
+	Relation	relation = table_open(rte->relid, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+	List	   *aliases = rte->alias ? rte->alias->colnames : NIL;
+	List	   *names = NIL;
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (attribute->attisdropped)
+			names = lappend(names, makeString(""));
+		else if (i < list_length(aliases))
+			names = lappend(names, list_nth(aliases, i));
+		else
+			names = lappend(names, makeString(pstrdup(NameStr(attribute->attname))));
+	}
+	table_close(relation, NoLock);
+	return names;
+}
+
+/*
+ * Let an entry that reads a table refer to a common table expression.
+ */
+static void
+TurnIntoReference(RangeTblEntry *rte, char *name)
+{
+	rte->eref->colnames = CurrentNames(rte);
+	rte->rtekind = RTE_CTE;
+	rte->ctename = name;
+	rte->ctelevelsup = 0;
+	rte->relid = InvalidOid;
+	rte->relkind = '\0';
+	rte->rellockmode = NoLock;
+	rte->inh = false;
+	ClearPermissions(rte);
+}
+
+/*
+ * The text of a query, with every name qualified.
+ */
+char *
+QueryText(Query *query)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	LockSearchPath();
+	FixSettings();
+	text = pg_get_querydef(copyObject(query), false);
+	AtEOXact_GUC(true, nest_level);
+	return text;
+}
+
+/*
+ * The text of an arm in which some atoms look at certain facts only: those that
+ * the query in sources gives, unless it is NULL.  Appends the definitions that
+ * have to stand before it.
+ */
+char *
+RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with)
+{
+	Query	   *query = copyObject(arm->query);
+	ListCell   *lc;
+
+	foreach(lc, AtomsOf(query, facts))
+	{
+		int			i = foreach_current_index(lc);
+		char	   *name;
+
+		if (sources == NULL || sources[i] == NULL)
+			continue;
+		name = psprintf("factmerge_atom_%d", i + 1);
+		TurnIntoReference(lfirst(lc), name);
+		appendStringInfo(with, "%s%s AS NOT MATERIALIZED (%s)",
+						 with->len ? ", " : "WITH ", name, sources[i]);
+	}
+	return QueryText(query);
+}

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * rule.h
+ *	  declared rules: see rule.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FACTMERGE_RULE_H
+#define FACTMERGE_RULE_H
+
+#include "factmerge.h"
+#include "nodes/parsenodes.h"
+#include "utils/tuplestore.h"
+
+/* The name under which a statement finds the facts that have just arrived */
+#define NEWS_NAME		"factmerge_new"
+
+/* ... and that which saves, what has been derived */
+#define DERIVED_NAME	"factmerge_derived"
+
+/* A declared rule */
+typedef struct Rule
+{
+	char	   *name;
+	Oid			target;			/* table of the facts that it derives */
+	Oid			view;			/* holds its query */
+	List	   *columns;		/* of char *: of the target */
+	List	   *arms;			/* of Arm */
+	List	   *body;			/* Oids: fact tables that it reads */
+} Rule;
+
+/*
+ * One way of deriving: the rule's query with one side chosen of each UNION.
+ * Every derivation takes one fact of each atom.
+ */
+typedef struct Arm
+{
+	Query	   *query;
+	List	   *atoms;			/* Oids: the fact tables it reads, in the order
+								 * in which they stand in the query */
+} Arm;
+
+/* A statement that derives facts by a rule, and the one that saves them */
+typedef struct Derivation
+{
+	char	   *rule;			/* its name */
+	Oid			target;
+	Oid			owner;			/* of the target */
+	char	   *derive;
+	char	   *save;
+	SqlStatement *derive_kept;	/* planned for few facts, or NULL */
+	SqlStatement *save_kept;
+} Derivation;
+
+/* What follows from facts that arrive in a relation */
+typedef struct Consequences
+{
+	List	   *derivations;	/* of Derivation */
+	List	   *views;			/* Oids: of the rules that may be set off, in order */
+	List	   *relations;		/* Oids: what all of it depends on */
+	bool		stale;
+	MemoryContext context;
+} Consequences;
+
+/* rule.c */
+extern List *LoadRules(Oid schema);
+extern void ForgetDroppedRules(void);
+
+/* monotone.c */
+extern void RefuseNonMonotone(Query *query, List *facts, const char *text);
+
+/* rewrite.c */
+extern bool ReadsFacts(Node *node, List *facts);
+extern List *FactsRead(Query *query, List *facts);
+extern void InlineViews(Query *query);
+extern void InlineFactualCtes(Query *query, List *facts);
+extern List *SplitIntoArms(Query *query, List *facts);
+extern bool AreEqual(Arm *arm, List *facts, int one, int other,
+					 AttrNumber *column, AttrNumber *other_column);
+extern char *RestrictAtoms(Arm *arm, List *facts, char **sources,
+						   StringInfo with);
+extern char *QueryText(Query *query);
+
+/* derive.c */
+extern char *ColumnList(Oid relation, const char *alias);
+extern char *DeriveStatement(Rule *rule, Arm *arm, List *facts, char **sources);
+extern char *SaveStatement(Rule *rule);
+
+/* maintain.c */
+extern Oid	RuleTriggerFunction(void);
+extern void CreateRuleTriggers(Oid table);
+extern void DropRuleTriggers(Oid table);
+extern List *EnableRuleTriggers(List *rules);
+extern void RestoreRuleTriggers(List *enabled);
+
+/* consequence.c */
+extern Derivation *NewDerivation(Rule *rule, char *derive);
+extern Consequences *ConsequencesOf(Oid relation);
+extern void ForgetStaleConsequences(void);
+
+/* saturate.c */
+extern void TakeNews(Relation relation, Tuplestorestate *facts);
+extern int64 DeriveAll(List *derivations);
+
+/* combine.c */
+extern List *ApplyToEverything(Rule *rule, List *facts);
+extern void CombineFacts(Merge *merge);
+
+#endif							/* FACTMERGE_RULE_H */
