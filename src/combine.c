@@ -33,12 +33,20 @@
 #include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "rule.h"
 
 /* By how much fewer facts have to be in both for that to be worthwhile */
 #define FEW_IN_BOTH 4
+
+/* How many facts, as a share of those before, leave statistics good enough */
+#define MOST_UNKNOWN 2
+
+/* How much effort takes statistics of a column with few values */
+#define FEW_STATISTICS "10"
 
 /* Which facts of its table an atom looks at */
 typedef enum Part
@@ -219,12 +227,36 @@ AppendMeeting(StringInfo sql, Merge *merge, Arm *arm, List *facts, int source, i
 	appendStringInfoChar(sql, ')');
 }
 
+/* The queries that are put together for one rule */
+typedef struct Queries
+{
+	StringInfoData with;		/* definitions before them */
+	StringInfoData text;		/* UNION ALL of them, empty if there are none */
+	int			number;			/* of definitions */
+} Queries;
+
+static void
+InitQueries(Queries *queries)
+{
+	initStringInfo(&queries->with);
+	initStringInfo(&queries->text);
+	queries->number = 0;
+}
+
+static void
+AddQuery(Queries *queries, Arm *arm, List *facts, char **sources)
+{
+	char	   *query = RestrictAtoms(arm, facts, sources, &queries->with, &queries->number);
+
+	appendStringInfo(&queries->text, "%s(%s)", queries->text.len ? " UNION ALL " : "", query);
+}
+
 /*
- * The statement for the combinations in which S and D first stand at two atoms
- * of an arm, or NULL if there can be none.
+ * Add the query for the combinations in which S and D first stand at two atoms of
+ * an arm, unless there can be none.
  */
-static char *
-CombinationStatement(Merge *merge, Rule *rule, Arm *arm, List *facts, int source, int destination)
+static void
+AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source, int destination)
 {
 	char	  **sources = palloc0(sizeof(char *) * list_length(arm->atoms));
 
@@ -240,79 +272,205 @@ CombinationStatement(Merge *merge, Rule *rule, Arm *arm, List *facts, int source
 		appendStringInfo(&sql, "SELECT %s FROM %s AS t WHERE ", ColumnList(relation, "t"),
 						 QualifiedRelation(relation));
 		if (!AppendPart(&sql, merge, FindMerged(merge, relation), part))
-			return NULL;
+			return;
 		if (i == source)
 			AppendMeeting(&sql, merge, arm, facts, source, destination);
 		sources[i] = sql.data;
 	}
-	return DeriveStatement(rule, arm, facts, sources);
+	AddQuery(queries, arm, facts, sources);
 }
 
 /*
- * All statements by which an arm combines facts of both sides.
+ * Add the queries by which an arm combines facts of both sides.
  */
-static List *
-Combinations(Merge *merge, Rule *rule, Arm *arm, List *facts)
+static void
+AddCombinations(Queries *queries, Merge *merge, Arm *arm, List *facts)
 {
 	int			count = list_length(arm->atoms);
-	List	   *derivations = NIL;
 
 	for (int source = 0; source < count; source++)
 		for (int destination = 0; destination < count; destination++)
-		{
-			char	   *sql = source == destination ? NULL :
-				CombinationStatement(merge, rule, arm, facts, source, destination);
-
-			if (sql)
-				derivations = lappend(derivations, NewDerivation(rule, sql));
-		}
-	return derivations;
+			if (source != destination)
+				AddCombination(queries, merge, arm, facts, source, destination);
 }
 
 /*
- * The statements that apply a rule to everything.
+ * Whether the server has proven what a reference of a derived fact leads to: the
+ * value is that of a fact which refers to the same.
  */
-List *
-ApplyToEverything(Rule *rule, List *facts)
+static bool
+IsProven(Merge *merge, Rule *rule, Reference *reference)
 {
-	List	   *derivations = NIL;
+	char	   *name = ((Column *) linitial(reference->columns))->name;
+	int			number = 0;
 	ListCell   *lc;
 
+	foreach(lc, rule->columns)
+		if (strcmp(lfirst(lc), name) == 0)
+			number = foreach_current_index(lc) + 1;
+	if (number == 0 || list_length(reference->columns) != 1)
+		return false;
 	foreach(lc, rule->arms)
-		derivations = lappend(derivations,
-							  NewDerivation(rule, DeriveStatement(rule, lfirst(lc), facts, NULL)));
-	return derivations;
+	{
+		Oid			relation;
+		AttrNumber	column;
+		Reference  *same;
+
+		if (!IsColumnOfFact(((Arm *) lfirst(lc))->query, number, &relation, &column))
+			return false;
+		same = ReferenceOf(FindMerged(merge, relation), column);
+		if (same == NULL || same->target != reference->target ||
+			strcmp(linitial(same->target_names), linitial(reference->target_names)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether no trigger of a rule's target has anything to do: there are none but
+ * ours, whose work is done without it, and those of foreign keys, which are
+ * proven.
+ */
+static bool
+IsQuiet(Merge *merge, Rule *rule)
+{
+	FactTable  *target = FindMerged(merge, rule->target);
+	ListCell   *lc;
+
+	if (target == NULL || target->partitioned || target->deferred_keys ||
+		HasTriggersOfOthers(rule->target))
+		return false;
+	foreach(lc, target->references)
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (reference->in_destination && !IsProven(merge, rule, reference))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What derives the facts that queries return; NIL if there are none.
+ */
+static List *
+DerivationOf(Rule *rule, Merge *merge, Queries *queries)
+{
+	Derivation *derivation;
+
+	if (queries->text.len == 0)
+		return NIL;
+	derivation = NewDerivation(rule, merge && FindMerged(merge, rule->target) ? merge : NULL,
+							   CandidateStatement(rule, queries->with.data, queries->text.data),
+							   DeriveStatement(rule, NULL, NULL));
+	derivation->quiet = merge && IsQuiet(merge, rule);
+	return list_make1(derivation);
+}
+
+/*
+ * What applies a rule to everything, in a merge or (NULL) outside of one.
+ */
+List *
+ApplyToEverything(Rule *rule, Merge *merge, List *facts)
+{
+	Queries		queries;
+	ListCell   *lc;
+
+	InitQueries(&queries);
+	foreach(lc, rule->arms)
+	{
+		Arm		   *arm = lfirst(lc);
+
+		AddQuery(&queries, arm, facts, palloc0(sizeof(char *) * list_length(arm->atoms)));
+	}
+	return DerivationOf(rule, merge, &queries);
+}
+
+/*
+ * What applies a rule to the combinations of facts that neither side has had.
+ */
+static List *
+ApplyToCombinations(Rule *rule, Merge *merge, List *facts)
+{
+	Queries		queries;
+	ListCell   *lc;
+
+	InitQueries(&queries);
+	foreach(lc, rule->arms)
+		AddCombinations(&queries, merge, lfirst(lc), facts);
+	return DerivationOf(rule, merge, &queries);
+}
+
+/*
+ * Whether the planner knows the facts of a table well enough, as it does if they
+ * have been analyzed, and the merge has not added too many.
+ */
+static bool
+IsKnownToPlanner(FactTable *table)
+{
+	ListCell   *lc;
+
+	if (table->counts.copied > MOST_UNKNOWN * table->destination_facts)
+		return false;
+	foreach(lc, table->columns)
+		if (!SearchSysCacheExists3(STATRELATTINH, ObjectIdGetDatum(table->destination),
+								   Int16GetDatum(((Column *) lfirst(lc))->number),
+								   BoolGetDatum(table->partitioned)))
+			return false;
+	return true;
+}
+
+/*
+ * Give the planner statistics of the tags, of which there are few.
+ */
+static void
+AnalyzeTags(FactTable *table)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("default_statistics_target", FEW_STATISTICS,
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")",
+						QualifiedRelation(table->destination)));
+	AtEOXact_GUC(true, nest_level);
 }
 
 /*
  * Give the planner statistics of what the merge has written to the tables that
- * rules read.
+ * rules read, and to those that facts of them may meet in.
  */
 static void
 AnalyzeBodies(Merge *merge)
 {
-	List	   *relations = NIL;
+	List	   *bodies = NIL;
+	List	   *referred = NIL;
 	ListCell   *lc;
 
 	foreach(lc, merge->rules)
-		relations = list_concat_unique_oid(relations, ((Rule *) lfirst(lc))->body);
-	foreach(lc, relations)
+		bodies = list_concat_unique_oid(bodies, ((Rule *) lfirst(lc))->body);
+	foreach(lc, merge->tables)
 	{
-		FactTable  *table = FindMerged(merge, lfirst_oid(lc));
+		FactTable  *table = lfirst(lc);
 		ListCell   *r;
 
-		if (table == NULL || (table->counts.copied == 0 && table->has_tags))
+		if (list_member_oid(bodies, table->destination))
+			foreach(r, table->references)
+				referred = list_append_unique_ptr(referred, ((Reference *) lfirst(r))->target);
+	}
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+		bool		is_body = list_member_oid(bodies, table->destination);
+
+		if ((table->counts.copied == 0 && table->has_tags) ||
+			!(is_body || list_member_ptr(referred, table)))
 			continue;
 		ReportActivity(merge, table, "analyzing");
-		SqlUtility(psprintf("ANALYZE %s", QualifiedRelation(table->destination)));
-		foreach(r, table->references)
-		{
-			FactTable  *target = ((Reference *) lfirst(r))->target;
-
-			if (target && !list_member_oid(relations, target->destination))
-				SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")",
-									QualifiedRelation(target->destination)));
-		}
+		if (is_body && !IsKnownToPlanner(table))
+			SqlUtility(psprintf("ANALYZE %s", QualifiedRelation(table->destination)));
+		else
+			AnalyzeTags(table);
 	}
 }
 
@@ -326,7 +484,6 @@ CombineFacts(Merge *merge)
 	List	   *facts = merge->rules ? FactRelations(get_namespace_oid(merge->destination, false)) : NIL;
 	instr_time	start;
 	ListCell   *lc;
-	ListCell   *a;
 
 	if (merge->rules == NIL)
 		return;
@@ -336,17 +493,11 @@ CombineFacts(Merge *merge)
 	{
 		Rule	   *rule = lfirst(lc);
 		FactTable  *target = FindMerged(merge, rule->target);
-		List	   *derivations = NIL;
 
 		if (target)
 			ReportActivity(merge, target, "applying rules to");
-		if (NeedsEverything(merge, rule))
-			derivations = ApplyToEverything(rule, facts);
-		else
-			foreach(a, rule->arms)
-				derivations = list_concat(derivations,
-										  Combinations(merge, rule, lfirst(a), facts));
-		(void) DeriveAll(derivations);
+		DeriveAll(NeedsEverything(merge, rule) ? ApplyToEverything(rule, merge, facts) :
+				  ApplyToCombinations(rule, merge, facts));
 		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
 		StartClock(&start);
 	}

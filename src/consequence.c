@@ -70,18 +70,19 @@ StartKeeping(void)
 }
 
 /*
- * A statement that derives facts by a rule.
+ * Let a statement derive facts by a rule, in a merge or (NULL) outside of one.
  */
 Derivation *
-NewDerivation(Rule *rule, char *derive)
+NewDerivation(Rule *rule, Merge *merge, char *candidates, char *derive)
 {
 	Derivation *derivation = palloc0(sizeof(Derivation));
 
 	derivation->rule = rule->name;
 	derivation->target = rule->target;
 	derivation->owner = RelationOwner(rule->target);
+	derivation->candidates = candidates;
 	derivation->derive = derive;
-	derivation->save = SaveStatement(rule);
+	derivation->save = SaveStatement(rule, merge);
 	return derivation;
 }
 
@@ -104,12 +105,19 @@ DerivationsFrom(Rule *rule, Oid table, Oid relation, List *facts)
 
 		for (int i = 0; i < list_length(arm->atoms); i++)
 		{
+			StringInfoData with;
+			char	   *query;
+			int			number = 0;
+
 			if (list_nth_oid(arm->atoms, i) != table)
 				continue;
+			initStringInfo(&with);
 			sources[i] = news;
-			derivations = lappend(derivations,
-								  NewDerivation(rule, DeriveStatement(rule, arm, facts, sources)));
+			query = RestrictAtoms(arm, facts, sources, &with, &number);
 			sources[i] = NULL;
+			derivations = lappend(derivations,
+								  NewDerivation(rule, NULL, NULL,
+												DeriveStatement(rule, with.data, query)));
 		}
 	}
 	return derivations;

@@ -26,10 +26,18 @@
  * the defaults.  Most duplicates are sorted out by the anti-join, since finding
  * them in the index one by one takes several times as long.
  *
+ * Where much may follow, as in a merge, candidates are collected first,
+ *
+ *	SELECT DISTINCT q.a, q.c FROM (... UNION ALL ...) AS q (a, c)
+ *
+ * so that the planner knows how many there are before it chooses how to find
+ * those that are not there yet.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/pg_operator_d.h"
 #include "optimizer/optimizer.h"
@@ -321,39 +329,109 @@ NameList(List *names, const char *alias)
 }
 
 /*
- * The statement by which one arm of a rule derives facts.  What an atom is
- * restricted to is in sources, see RestrictAtoms().
+ * Append what collects the rows of queries, each once.
+ */
+static void
+AppendCandidates(StringInfo sql, Rule *rule, List *columns, const char *with,
+				 const char *queries)
+{
+	appendStringInfo(sql, "%s SELECT ", with);
+	AppendDistinct(sql, columns);
+	appendStringInfo(sql, "%s FROM (%s) AS q (%s)", NameList(rule->columns, "q."), queries,
+					 NameList(rule->columns, ""));
+}
+
+/*
+ * The statement that collects what queries return, each once, in order.
  */
 char *
-DeriveStatement(Rule *rule, Arm *arm, List *facts, char **sources)
+CandidateStatement(Rule *rule, const char *with, const char *queries)
+{
+	List	   *columns = TargetColumns(rule, DescribeTarget(rule->target));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	AppendCandidates(&sql, rule, columns, with, queries);
+	AppendOrder(&sql, columns);
+	return sql.data;
+}
+
+/*
+ * The statement that derives facts: what a query returns and is not there yet.
+ * With no query, it is that of the candidates.
+ */
+char *
+DeriveStatement(Rule *rule, const char *with, const char *query)
 {
 	FactTable  *target = DescribeTarget(rule->target);
 	List	   *columns = TargetColumns(rule, target);
 	StringInfoData sql;
-	char	   *query;
 
 	initStringInfo(&sql);
-	query = RestrictAtoms(arm, facts, sources, &sql);
-	appendStringInfoString(&sql, " SELECT ");
-	AppendDistinct(&sql, columns);
-	appendStringInfo(&sql, "%s FROM (%s) AS q (%s)", NameList(rule->columns, "q."), query,
-					 NameList(rule->columns, ""));
+	if (query)
+		AppendCandidates(&sql, rule, columns, with, query);
+	else
+		appendStringInfo(&sql, "SELECT %s FROM " CANDIDATES_NAME " AS q",
+						 NameList(rule->columns, "q."));
 	AppendNotThere(&sql, target, rule->columns);
 	AppendOrder(&sql, columns);
 	return sql.data;
 }
 
 /*
+ * Whether some key of a table could still refuse what a rule derives, although it
+ * is not there yet by the key that it has been looked for by.
+ */
+static bool
+MayConflict(FactTable *target, List *names)
+{
+	UniqueKey  *looked_for = KeyNamed(target, names);
+	Relation	relation = table_open(target->destination, AccessShareLock);
+	int			unknown = -list_length(target->keys);
+	ListCell   *lc;
+	ListCell   *c;
+
+	/* Unique indexes on expressions or parts of the table, exclusion constraints */
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		unknown += index->rd_index->indisunique || index->rd_index->indisexclusion;
+		index_close(index, NoLock);
+	}
+	table_close(relation, NoLock);
+	if (unknown != 0 || (looked_for && list_length(looked_for->columns) < list_length(names)))
+		return true;
+	foreach(lc, target->keys)
+	{
+		bool		generated = false;
+
+		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
+			generated |= ((Column *) lfirst(c))->new_value != NULL && !Names(names, lfirst(c));
+		if (lfirst(lc) != looked_for && !generated)
+			return true;
+	}
+	return false;
+}
+
+/*
  * The statement that saves what has been derived.  Deferrable keys cannot tell
- * duplicates; where there is one, it is left to the anti-join.
+ * duplicates; where there is one, it is left to the anti-join.  A merge, while
+ * which nobody else writes, asks the keys only if it has to; and it says the tags
+ * itself, which is quicker than to ask the columns' defaults.
  */
 char *
-SaveStatement(Rule *rule)
+SaveStatement(Rule *rule, Merge *merge)
 {
 	FactTable  *target = DescribeTarget(rule->target);
+	bool		ask = target->deferred_keys == NIL &&
+		(merge == NULL || HasTriggersOfOthers(rule->target) ||
+		 MayConflict(target, rule->columns));
 
-	return psprintf("INSERT INTO %s (%s) SELECT %s FROM " DERIVED_NAME " AS r%s",
+	return psprintf("INSERT INTO %s (%s%s) SELECT %s%s FROM " DERIVED_NAME " AS r%s",
 					QualifiedRelation(rule->target), NameList(rule->columns, ""),
+					merge ? ", " PROVENANCE_COLUMN ", " MERGE_COLUMN : "",
 					NameList(rule->columns, "r."),
-					target->deferred_keys == NIL ? " ON CONFLICT DO NOTHING" : "");
+					merge ? psprintf(", 'derived', " INT64_FORMAT, merge->id) : "",
+					ask ? " ON CONFLICT DO NOTHING" : "");
 }

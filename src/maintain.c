@@ -133,6 +133,28 @@ DropRuleTriggers(Oid table)
 }
 
 /*
+ * Whether anything but our trigger and those of foreign keys happens when rows
+ * are inserted into a table.
+ */
+bool
+HasTriggersOfOthers(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	Oid			function = RuleTriggerFunction();
+	bool		found = rel->rd_rules != NULL;
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		found |= TRIGGER_FOR_INSERT(trigger->tgtype) && trigger->tgfoid != function &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE;
+	}
+	table_close(rel, NoLock);
+	return found;
+}
+
+/*
  * Make sure that our triggers fire on all tables that some rules read; returns
  * what has to be put back afterwards, for RestoreRuleTriggers().
  */

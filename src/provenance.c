@@ -130,10 +130,21 @@ EndDeriving(void)
 Datum
 factmerge_current_provenance(PG_FUNCTION_ARGS)
 {
-	const char *tag = state.deriving ? "derived" : "destination";
+	Datum	   *tags = fcinfo->flinfo->fn_extra;
 
-	PG_RETURN_DATUM(OidFunctionCall2(F_ENUM_IN, CStringGetDatum(tag),
-									 ObjectIdGetDatum(get_fn_expr_rettype(fcinfo->flinfo))));
+	/* To look up a tag takes longer than to enter a fact */
+	if (tags == NULL)
+	{
+		Oid			type = get_fn_expr_rettype(fcinfo->flinfo);
+
+		tags = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, 2 * sizeof(Datum));
+		tags[false] = OidFunctionCall2(F_ENUM_IN, CStringGetDatum("destination"),
+									   ObjectIdGetDatum(type));
+		tags[true] = OidFunctionCall2(F_ENUM_IN, CStringGetDatum("derived"),
+									  ObjectIdGetDatum(type));
+		fcinfo->flinfo->fn_extra = tags;
+	}
+	PG_RETURN_DATUM(tags[state.deriving]);
 }
 
 /*

@@ -353,8 +353,9 @@ SqlKeep(SqlStatement *statement, MemoryContext context)
 }
 
 /*
- * Run a prepared query without parameters under a snapshot, putting its rows
- * into a tuplestore; returns how many there are, and what they look like.
+ * Run a prepared statement without parameters, putting its rows into a
+ * tuplestore; returns how many there are, and what they look like.  With a
+ * snapshot, it has to be a query.
  */
 int64
 SqlStoreRows(Snapshot snapshot, SqlStatement *statement, Tuplestorestate *rows,
@@ -362,15 +363,19 @@ SqlStoreRows(Snapshot snapshot, SqlStatement *statement, Tuplestorestate *rows,
 {
 	MemoryContext context = CurrentMemoryContext;
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(statement->plan));
-	SPIExecuteOptions options = {.read_only = true};
+	SPIExecuteOptions options = {.read_only = snapshot != InvalidSnapshot};
 
 	options.dest = CreateDestReceiver(DestTuplestore);
 	SetTuplestoreDestReceiverParams(options.dest, rows, context, false, NULL, NULL);
-	CommandCounterIncrement();
-	PushCopiedSnapshot(snapshot);
-	UpdateActiveSnapshotCommandId();
+	if (snapshot != InvalidSnapshot)
+	{
+		CommandCounterIncrement();
+		PushCopiedSnapshot(snapshot);
+		UpdateActiveSnapshotCommandId();
+	}
 	CheckResult(SPI_execute_plan_extended(statement->plan, &options), "prepared statement");
-	PopActiveSnapshot();
+	if (snapshot != InvalidSnapshot)
+		PopActiveSnapshot();
 	MemoryContextSwitchTo(context);
 	options.dest->rDestroy(options.dest);
 	*description = CreateTupleDescCopy(source->resultDesc);

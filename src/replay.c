@@ -401,7 +401,7 @@ ApplyToAll(Merge *merge)
 	ListCell   *lc;
 
 	foreach(lc, merge->rules)
-		(void) DeriveAll(ApplyToEverything(lfirst(lc), facts));
+		DeriveAll(ApplyToEverything(lfirst(lc), NULL, facts));
 	do
 	{
 		before = after;

@@ -410,6 +410,40 @@ AreEqual(Arm *arm, List *facts, int one, int other,
 }
 
 /*
+ * Whether a column of a query's result is just a column of a fact: of which
+ * table, and which.
+ */
+bool
+IsColumnOfFact(Query *query, int number, Oid *table, AttrNumber *column)
+{
+	Node	   *expression = (Node *) ((TargetEntry *) list_nth(query->targetList, number - 1))->expr;
+
+	while (query->setOperations == NULL && IsA(expression, Var) &&
+		   ((Var *) expression)->varlevelsup == 0 && ((Var *) expression)->varattno > 0)
+	{
+		Var		   *var = (Var *) expression;
+		RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+
+		if (rte->rtekind == RTE_RELATION)
+		{
+			*table = rte->relid;
+			*column = var->varattno;
+			return true;
+		}
+		if (rte->rtekind == RTE_JOIN)
+			expression = list_nth(rte->joinaliasvars, var->varattno - 1);
+		else if (rte->rtekind == RTE_SUBQUERY)
+		{
+			query = rte->subquery;
+			expression = (Node *) ((TargetEntry *) list_nth(query->targetList, var->varattno - 1))->expr;
+		}
+		else
+			return false;
+	}
+	return false;
+}
+
+/*
  * The names by which a query knows the columns of a relation now; empty for
  * those that are gone.
  */
@@ -472,10 +506,10 @@ QueryText(Query *query)
 /*
  * The text of an arm in which some atoms look at certain facts only: those that
  * the query in sources gives, unless it is NULL.  Appends the definitions that
- * have to stand before it.
+ * have to stand before it; number counts them.
  */
 char *
-RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with)
+RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with, int *number)
 {
 	Query	   *query = copyObject(arm->query);
 	ListCell   *lc;
@@ -485,9 +519,9 @@ RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with)
 		int			i = foreach_current_index(lc);
 		char	   *name;
 
-		if (sources == NULL || sources[i] == NULL)
+		if (sources[i] == NULL)
 			continue;
-		name = psprintf("factmerge_atom_%d", i + 1);
+		name = psprintf("factmerge_atom_%d", ++*number);
 		TurnIntoReference(lfirst(lc), name);
 		appendStringInfo(with, "%s%s AS NOT MATERIALIZED (%s)",
 						 with->len ? ", " : "WITH ", name, sources[i]);

@@ -15,7 +15,8 @@
 /* The name under which a statement finds the facts that have just arrived */
 #define NEWS_NAME		"factmerge_new"
 
-/* ... and that which saves, what has been derived */
+/* ... what may be derived from them, and what has been */
+#define CANDIDATES_NAME "factmerge_candidates"
 #define DERIVED_NAME	"factmerge_derived"
 
 /* A declared rule */
@@ -40,14 +41,16 @@ typedef struct Arm
 								 * in which they stand in the query */
 } Arm;
 
-/* A statement that derives facts by a rule, and the one that saves them */
+/* Statements that derive facts by a rule and save them, see derive.c */
 typedef struct Derivation
 {
 	char	   *rule;			/* its name */
 	Oid			target;
 	Oid			owner;			/* of the target */
+	char	   *candidates;		/* collects them first, or NULL */
 	char	   *derive;
 	char	   *save;
+	bool		quiet;			/* no trigger need be called */
 	SqlStatement *derive_kept;	/* planned for few facts, or NULL */
 	SqlStatement *save_kept;
 } Derivation;
@@ -77,33 +80,38 @@ extern void InlineFactualCtes(Query *query, List *facts);
 extern List *SplitIntoArms(Query *query, List *facts);
 extern bool AreEqual(Arm *arm, List *facts, int one, int other,
 					 AttrNumber *column, AttrNumber *other_column);
+extern bool IsColumnOfFact(Query *query, int number, Oid *table,
+						   AttrNumber *column);
 extern char *RestrictAtoms(Arm *arm, List *facts, char **sources,
-						   StringInfo with);
+						   StringInfo with, int *number);
 extern char *QueryText(Query *query);
 
 /* derive.c */
 extern char *ColumnList(Oid relation, const char *alias);
-extern char *DeriveStatement(Rule *rule, Arm *arm, List *facts, char **sources);
-extern char *SaveStatement(Rule *rule);
+extern char *CandidateStatement(Rule *rule, const char *with, const char *queries);
+extern char *DeriveStatement(Rule *rule, const char *with, const char *query);
+extern char *SaveStatement(Rule *rule, Merge *merge);
 
 /* maintain.c */
 extern Oid	RuleTriggerFunction(void);
 extern void CreateRuleTriggers(Oid table);
 extern void DropRuleTriggers(Oid table);
+extern bool HasTriggersOfOthers(Oid table);
 extern List *EnableRuleTriggers(List *rules);
 extern void RestoreRuleTriggers(List *enabled);
 
 /* consequence.c */
-extern Derivation *NewDerivation(Rule *rule, char *derive);
+extern Derivation *NewDerivation(Rule *rule, Merge *merge, char *candidates,
+								 char *derive);
 extern Consequences *ConsequencesOf(Oid relation);
 extern void ForgetStaleConsequences(void);
 
 /* saturate.c */
 extern void TakeNews(Relation relation, Tuplestorestate *facts);
-extern int64 DeriveAll(List *derivations);
+extern void DeriveAll(List *derivations);
 
 /* combine.c */
-extern List *ApplyToEverything(Rule *rule, List *facts);
+extern List *ApplyToEverything(Rule *rule, Merge *merge, List *facts);
 extern void CombineFacts(Merge *merge);
 
 #endif							/* FACTMERGE_RULE_H */

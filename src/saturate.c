@@ -30,6 +30,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -44,10 +45,17 @@
 /* Up to so many news, plans are kept; for more, they are made to measure */
 #define FEW_NEWS 100
 
+/*
+ * What it costs to look candidates up in an index: they come in its order, so
+ * that one page is hardly ever read twice.
+ */
+#define LOOKUP_PAGE_COST "1.1"
+
 /* Facts that have arrived in a relation, and what follows is yet to be seen */
 typedef struct News
 {
 	Oid			relation;
+	TupleDesc	description;	/* if it is not the relation's own */
 	Tuplestorestate *facts;
 	bool		borrowed;		/* somebody else's tuplestore */
 } News;
@@ -99,12 +107,13 @@ BeginSaturation(void)
 }
 
 static void
-AddNews(Oid relation, Tuplestorestate *facts, bool borrowed)
+AddNews(Oid relation, TupleDesc description, Tuplestorestate *facts, bool borrowed)
 {
 	MemoryContext context = MemoryContextSwitchTo(current->context);
 	News	   *news = palloc(sizeof(News));
 
 	news->relation = relation;
+	news->description = description ? CreateTupleDescCopy(description) : NULL;
 	news->facts = facts;
 	news->borrowed = borrowed;
 	current->news = lappend(current->news, news);
@@ -162,12 +171,42 @@ DerivationContext(void *arg)
 }
 
 /*
- * Save what has been derived.  If that is done as somebody else, then nothing
- * that the caller could have put on the search path is looked at.
+ * Save what has been derived where no trigger has anything to do, and take what
+ * comes of it as news.
  */
 static int64
-Save(Derivation *derivation, TupleDesc description, Tuplestorestate *rows, Snapshot snapshot,
-	 MemoryContext keep)
+SaveQuietly(Derivation *derivation)
+{
+	int			nest_level = NewGUCNestLevel();
+	bool		leads_on = ConsequencesOf(derivation->target)->derivations != NIL;
+	char	   *sql = leads_on ? psprintf("%s RETURNING *", derivation->save) : derivation->save;
+	SqlStatement *statement = SqlPrepare(sql, 0, NULL);
+	Tuplestorestate *news;
+	TupleDesc	description;
+	int64		count;
+
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (leads_on)
+	{
+		news = NewTuplestore();
+		count = SqlStoreRows(InvalidSnapshot, statement, news, &description);
+		AddNews(derivation->target, description, news, false);
+	}
+	else
+		count = SqlExecutePrepared(statement, NULL, NULL);
+	SqlFree(statement);
+	AtEOXact_GUC(true, nest_level);
+	return count;
+}
+
+/*
+ * Save what has been derived, with all that an INSERT sets off.  If that is done
+ * as somebody else, then nothing that the caller could have put on the search
+ * path is looked at.
+ */
+static int64
+SaveAsAlways(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
 {
 	bool		as_owner = !IsMerging() && derivation->owner != GetUserId();
 	int			nest_level = NewGUCNestLevel();
@@ -183,11 +222,9 @@ Save(Derivation *derivation, TupleDesc description, Tuplestorestate *rows, Snaps
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		BecomeRole(derivation->owner, &caller);
 	}
-	SqlRegisterRows(DERIVED_NAME, InvalidOid, description, rows);
-	if (statement == NULL)
+	if (statement == NULL || keep == NULL)
 		statement = SqlPrepare(derivation->save, 0, NULL);
 	count = SqlExecuteUnder(snapshot, statement);
-	SqlUnregisterRows(DERIVED_NAME);
 	if (keep && derivation->save_kept == NULL)
 		derivation->save_kept = SqlKeep(statement, keep);
 	else if (statement != derivation->save_kept)
@@ -198,41 +235,83 @@ Save(Derivation *derivation, TupleDesc description, Tuplestorestate *rows, Snaps
 	return count;
 }
 
+/* Rows on their way, and what they look like */
+typedef struct Rows
+{
+	Tuplestorestate *store;
+	TupleDesc	description;
+	int64		count;
+} Rows;
+
 /*
- * Derive facts by one statement, and save those that are new; returns how many.
+ * Run a query as the owner of what it derives, whatever the caller's settings.
  * The plan is kept if there is a context to keep it in.
  */
-static int64
-Derive(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
+static void
+FetchRows(Derivation *derivation, char *sql, SqlStatement **kept, MemoryContext keep,
+		  Snapshot snapshot, Rows *rows)
 {
 	int			nest_level = NewGUCNestLevel();
-	SqlStatement *statement = derivation->derive_kept;
-	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
-	ErrorContextCallback context = {error_context_stack, DerivationContext, derivation};
-	TupleDesc	description;
+	SqlStatement *statement = keep ? *kept : NULL;
 	RoleSwitch	caller;
-	int64		count;
 
-	error_context_stack = &context;
 	LockSearchPath();
 	FixSettings();
+	if (derivation->candidates && sql == derivation->derive && random_page_cost > 1.1)
+		(void) set_config_option("random_page_cost", LOOKUP_PAGE_COST, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (!IsMerging())
 		BecomeRole(derivation->owner, &caller);
-	if (statement == NULL || keep == NULL)
-		statement = SqlPrepareQuery(derivation->derive);
-	count = SqlStoreRows(snapshot, statement, rows, &description);
-	if (keep && derivation->derive_kept == NULL)
-		derivation->derive_kept = SqlKeep(statement, keep);
-	else if (statement != derivation->derive_kept)
+	if (statement == NULL)
+		statement = SqlPrepareQuery(sql);
+	rows->store = tuplestore_begin_heap(true, false, work_mem);
+	rows->count = SqlStoreRows(snapshot, statement, rows->store, &rows->description);
+	if (keep && *kept == NULL)
+		*kept = SqlKeep(statement, keep);
+	else if (!keep)
 		SqlFree(statement);
 	if (!IsMerging())
 		BecomeCallerAgain(&caller);
 	AtEOXact_GUC(true, nest_level);
-	if (count > 0)
-		count = Save(derivation, description, rows, snapshot, keep);
-	tuplestore_end(rows);
+}
+
+/*
+ * Derive facts, and save those that are new.  Plans are kept if there is a context
+ * to keep them in.
+ */
+static void
+Derive(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
+{
+	ErrorContextCallback context = {error_context_stack, DerivationContext, derivation};
+	Rows		candidates = {.count = 1};
+	Rows		derived = {0};
+
+	error_context_stack = &context;
+	if (derivation->candidates)
+	{
+		FetchRows(derivation, derivation->candidates, NULL, NULL, snapshot, &candidates);
+		SqlRegisterRows(CANDIDATES_NAME, InvalidOid, candidates.description, candidates.store);
+	}
+	if (candidates.count > 0)
+		FetchRows(derivation, derivation->derive, &derivation->derive_kept, keep, snapshot,
+				  &derived);
+	if (derivation->candidates)
+	{
+		SqlUnregisterRows(CANDIDATES_NAME);
+		tuplestore_end(candidates.store);
+	}
+	if (derived.count > 0)
+	{
+		SqlRegisterRows(DERIVED_NAME, InvalidOid, derived.description, derived.store);
+		if (derivation->quiet)
+			SaveQuietly(derivation);
+		else
+			SaveAsAlways(derivation, snapshot, keep);
+		SqlUnregisterRows(DERIVED_NAME);
+	}
+	if (derived.store)
+		tuplestore_end(derived.store);
 	error_context_stack = context.previous;
-	return count;
 }
 
 /*
@@ -242,7 +321,7 @@ static void
 Follow(News *news)
 {
 	Consequences *consequences;
-	bool		few = tuplestore_tuple_count(news->facts) <= FEW_NEWS;
+	bool		few = tuplestore_tuple_count(news->facts) <= FEW_NEWS && news->description == NULL;
 	Snapshot	snapshot;
 	ListCell   *lc;
 
@@ -255,8 +334,9 @@ Follow(News *news)
 	foreach(lc, consequences->derivations)
 	{
 		CHECK_FOR_INTERRUPTS();
-		SqlRegisterRows(NEWS_NAME, news->relation, NULL, news->facts);
-		(void) Derive(lfirst(lc), snapshot, few ? consequences->context : NULL);
+		SqlRegisterRows(NEWS_NAME, news->description ? InvalidOid : news->relation,
+						news->description, news->facts);
+		Derive(lfirst(lc), snapshot, few ? consequences->context : NULL);
 		SqlUnregisterRows(NEWS_NAME);
 	}
 	UnregisterSnapshot(snapshot);
@@ -283,12 +363,11 @@ EndSaturation(void)
 
 /*
  * Derive facts by some statements, and what follows from them, until nothing is
- * new; returns how many the statements have added themselves.
+ * new.
  */
-int64
+void
 DeriveAll(List *derivations)
 {
-	int64		count = 0;
 	ListCell   *lc;
 
 	BeginSaturation();
@@ -298,12 +377,11 @@ DeriveAll(List *derivations)
 
 		CHECK_FOR_INTERRUPTS();
 		SqlConnect();
-		count += Derive(lfirst(lc), snapshot, NULL);
+		Derive(lfirst(lc), snapshot, NULL);
 		SqlFinish();
 		UnregisterSnapshot(snapshot);
 	}
 	EndSaturation();
-	return count;
 }
 
 /*
@@ -321,11 +399,11 @@ TakeNews(Relation relation, Tuplestorestate *facts)
 	if (ConsequencesOf(RelationGetRelid(relation))->derivations == NIL)
 		 /* a trigger that is left over */ ;
 	else if (collecting)
-		AddNews(RelationGetRelid(relation), CopyFacts(relation, facts), false);
+		AddNews(RelationGetRelid(relation), NULL, CopyFacts(relation, facts), false);
 	else
 	{
 		BeginSaturation();
-		AddNews(RelationGetRelid(relation), facts, true);
+		AddNews(RelationGetRelid(relation), NULL, facts, true);
 		EndSaturation();
 	}
 	SqlFinish();
