@@ -364,13 +364,17 @@ COMMENT ON FUNCTION factmerge_friends(name) IS
 
 CREATE FUNCTION factmerge_verify(
 	schema name,
+	sample double precision DEFAULT 1.0,
 	OUT fact_table regclass,
-	OUT fact jsonb)
+	OUT fact jsonb,
+	OUT found_by text,
+	OUT event_table regclass,
+	OUT event jsonb)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factmerge_verify'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION factmerge_verify(name) IS
-'replays every event of every handler of a schema, returns each fact that was missing, and takes everything back; no row means that the schema is saturated';
+COMMENT ON FUNCTION factmerge_verify(name, double precision) IS
+'replays every event of every handler of a schema, applies every rule, returns each fact that was missing, and takes everything back; no row means that the schema is saturated. Each fact comes with what finds it and, for a handler, with the event. sample is the share of the events to replay, and of the facts that a rule reads first. Errors: a sample that is not above 0 and at most 1; not the owner of the fact tables; whatever a handler raises';
 
 /*
  * Declaring

@@ -86,7 +86,9 @@ INSERT INTO "North pole"."select" (a, "B!") SELECT s.id, t.id FROM "North pole".
     WHERE s.name = 's' AND t.name = 't';
 SELECT paths('North pole');
 SELECT query FROM factmerge_rules('North pole');
+\set VERBOSITY sqlstate
 DROP TABLE "North pole"."select";
+\set VERBOSITY default
 ALTER TABLE "North pole".path RENAME c TO d;
 INSERT INTO "North pole"."select" (a, "B!") SELECT s.id, t.id FROM "North pole".point s, "North pole".point t
     WHERE s.name = 't' AND t.name = 'p';

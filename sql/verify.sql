@@ -110,3 +110,50 @@ COMMIT;
 SELECT fact_table FROM factmerge_verify(NULL);
 
 DROP SCHEMA verify CASCADE;
+
+--
+-- Who finds a fact, and by which event
+--
+CREATE SCHEMA found;
+CREATE TABLE found."Edge" ("from" integer, "to" integer, PRIMARY KEY ("from", "to"));
+CREATE TABLE found.hop (a integer, c integer, PRIMARY KEY (a, c));
+CREATE TABLE found.meet (a integer, c integer, PRIMARY KEY (a, c));
+CREATE TABLE found.far (a integer, c integer, PRIMARY KEY (a, c));
+CREATE TABLE found.near (a integer, c integer, PRIMARY KEY (a, c));
+INSERT INTO found."Edge" SELECT i, i + 1 FROM generate_series(1, 20) i;
+CREATE FUNCTION found.hops() RETURNS trigger LANGUAGE plpgsql SET search_path = found AS $$
+BEGIN
+    INSERT INTO hop SELECT NEW."from", e."to" FROM "Edge" e WHERE e."from" = NEW."to" ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER "Hops" AFTER INSERT ON found."Edge" FOR EACH ROW EXECUTE FUNCTION found.hops();
+CREATE FUNCTION found.meetings() RETURNS trigger LANGUAGE plpgsql SET search_path = found AS $$
+BEGIN
+    -- Two new edges at once
+    INSERT INTO meet SELECT n."from", m."to" FROM news n JOIN news m ON m."from" = n."to" ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER meetings AFTER INSERT ON found."Edge" REFERENCING NEW TABLE AS news
+    FOR EACH STATEMENT EXECUTE FUNCTION found.meetings();
+CREATE FUNCTION found.further(h found.hop) RETURNS void LANGUAGE sql SET search_path = found AS
+'INSERT INTO far SELECT h.a, e."to" FROM "Edge" e WHERE e."from" = h.c ON CONFLICT DO NOTHING';
+SELECT factmerge_add_handler('found.hop', 'found.further');
+SELECT factmerge_add_rule('next door', 'found.near(a, c)', 'SELECT "from", "to" FROM "Edge" WHERE "from" > 17');
+
+-- All but two hops and what follows from them are there
+INSERT INTO found.hop SELECT i, i + 2 FROM generate_series(1, 17) i;
+INSERT INTO found.far SELECT i, i + 3 FROM generate_series(1, 17) i;
+INSERT INTO found.meet SELECT i, i + 2 FROM generate_series(1, 18) i;
+SELECT * FROM factmerge_verify('found');
+-- A sample finds some, at least one event being looked at
+SELECT count(*) BETWEEN 1 AND 8 FROM factmerge_verify('found', 0.5);
+INSERT INTO found.hop VALUES (18, 20), (19, 21);
+INSERT INTO found.meet VALUES (19, 21);
+SELECT factmerge_saturate('found');
+SELECT * FROM factmerge_verify('found');
+DELETE FROM found.near;
+SELECT count(*) FROM factmerge_verify('found', 0.000001);
+SELECT * FROM factmerge_verify('found', 0);
+SELECT * FROM factmerge_verify('found', 1.1);
+SELECT * FROM factmerge_verify('found', 'NaN');
+DROP SCHEMA found CASCADE;

@@ -368,10 +368,11 @@ DerivationOf(Rule *rule, Merge *merge, Queries *queries)
 }
 
 /*
- * What applies a rule to everything, in a merge or (NULL) outside of one.
+ * What applies a rule to everything, in a merge or (NULL) outside of one; of the
+ * facts that it reads first only to those that meet a condition, "true" for all.
  */
 List *
-ApplyToEverything(Rule *rule, Merge *merge, List *facts)
+ApplyToEverything(Rule *rule, Merge *merge, List *facts, const char *condition)
 {
 	Queries		queries;
 	ListCell   *lc;
@@ -380,8 +381,13 @@ ApplyToEverything(Rule *rule, Merge *merge, List *facts)
 	foreach(lc, rule->arms)
 	{
 		Arm		   *arm = lfirst(lc);
+		char	  **sources = palloc0(sizeof(char *) * list_length(arm->atoms));
+		Oid			first = linitial_oid(arm->atoms);
 
-		AddQuery(&queries, arm, facts, palloc0(sizeof(char *) * list_length(arm->atoms)));
+		if (strcmp(condition, "true") != 0)
+			sources[0] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(first, "t"),
+								  QualifiedRelation(first), condition);
+		AddQuery(&queries, arm, facts, sources);
 	}
 	return DerivationOf(rule, merge, &queries);
 }
@@ -496,7 +502,7 @@ CombineFacts(Merge *merge)
 
 		if (target)
 			ReportActivity(merge, target, "applying rules to");
-		DeriveAll(NeedsEverything(merge, rule) ? ApplyToEverything(rule, merge, facts) :
+		DeriveAll(NeedsEverything(merge, rule) ? ApplyToEverything(rule, merge, facts, "true") :
 				  ApplyToCombinations(rule, merge, facts));
 		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
 		StartClock(&start);

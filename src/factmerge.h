@@ -197,6 +197,7 @@ typedef struct Merge
 	List	   *others;			/* of FactTable: only the destination has them */
 	List	   *rules;			/* of Rule, see rule.h: of the destination */
 	bool		derives_while_copying;	/* some trigger fires then */
+	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
 } Merge;
@@ -340,6 +341,9 @@ extern void FindMixedEvents(Merge *merge);
 
 /* replay.c */
 extern void ReplayEvents(Merge *merge);
+
+/* verify.c */
+extern void NumberEvent(Merge *merge, int64 number);
 
 /* report.c */
 extern void BeginHistory(Merge *merge);

@@ -276,6 +276,19 @@ LoadHandlers(List *tables)
 }
 
 /*
+ * Say in words what a handler is.
+ */
+char *
+DescribeHandler(Handler *handler)
+{
+	static const char *const kinds[] = {
+		"row trigger", "statement trigger", "function", "set function"
+	};
+
+	return psprintf("%s %s", kinds[handler->kind], handler->name);
+}
+
+/*
  * Whether a table has handlers that the server does not call by itself.
  */
 bool

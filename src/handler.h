@@ -29,6 +29,13 @@ typedef struct Handler
 	Oid			target;			/* table whose rows a set function returns */
 } Handler;
 
+/* A handler and its table, to be put in order */
+typedef struct Turn
+{
+	FactTable  *table;
+	Handler    *handler;
+} Turn;
+
 /* One run of one handler over events */
 typedef struct HandlerRun HandlerRun;
 
@@ -37,9 +44,16 @@ extern Handler *FunctionHandler(Oid fact_table, const char *name);
 extern List *ConstraintTriggers(FactTable *table);
 extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);
+extern char *DescribeHandler(Handler *handler);
 
 extern HandlerRun *BeginHandler(Merge *merge, FactTable *table, Handler *handler);
 extern void HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot);
 extern void EndHandler(HandlerRun *run);
+
+/* replay.c */
+extern void PrepareSession(Merge *merge);
+extern List *TakeTurns(Merge *merge);
+extern void RunHandler(Merge *merge, FactTable *table, Handler *handler,
+					   const char *events);
 
 #endif							/* FACTMERGE_HANDLER_H */

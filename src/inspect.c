@@ -80,20 +80,12 @@ KeyKind(FactTable *table)
 static Datum
 DescribeHandlers(FactTable *table)
 {
-	static const char *const kinds[] = {
-		"row trigger", "statement trigger", "function", "set function"
-	};
 	Datum	   *texts = palloc(sizeof(Datum) * Max(list_length(table->handlers), 1));
 	ListCell   *lc;
 	int			count = 0;
 
 	foreach(lc, table->handlers)
-	{
-		Handler    *handler = lfirst(lc);
-
-		texts[count++] = CStringGetTextDatum(psprintf("%s %s", kinds[handler->kind],
-													  handler->name));
-	}
+		texts[count++] = CStringGetTextDatum(DescribeHandler(lfirst(lc)));
 	return PointerGetDatum(construct_array(texts, count, TEXTOID, -1, false,
 										   TYPALIGN_INT));
 }

@@ -53,13 +53,6 @@ typedef struct Replay
 	MemoryContext context;
 } Replay;
 
-/* A handler and its table, to be put in order */
-typedef struct Turn
-{
-	FactTable  *table;
-	Handler    *handler;
-} Turn;
-
 static void
 LeaveRelation(Replay *replay)
 {
@@ -70,7 +63,7 @@ LeaveRelation(Replay *replay)
 	replay->relation = NULL;
 }
 
-/* Hands one event, given as relation and tid, to the handler */
+/* Hands one event, given as relation, tid and number, to the handler */
 static void
 ReplayEvent(Datum *values, bool *nulls, void *arg)
 {
@@ -87,26 +80,31 @@ ReplayEvent(Datum *values, bool *nulls, void *arg)
 		replay->slot = table_slot_create(replay->relation, NULL);
 		MemoryContextSwitchTo(context);
 	}
+	if (replay->merge->verification)
+		NumberEvent(replay->merge, DatumGetInt64(values[2]));
 	if (table_tuple_fetch_row_version(replay->relation, tid, SnapshotSelf,
 									  replay->slot))
 		HandleFact(replay->run, replay->relation, replay->slot);
 	ExecClearTuple(replay->slot);
 	if (++replay->done % EVENTS_PER_REPORT == 0)
 		ReportActivity(replay->merge, replay->table,
-					   psprintf("replaying event " INT64_FORMAT " of", replay->done));
+					   psprintf("%s event " INT64_FORMAT " of " INT64_FORMAT " of",
+								replay->merge->verification ? "verifying" : "replaying",
+								replay->done, replay->table->counts.replayed));
 }
 
 /*
- * Run a handler on the events that a query gives as relation and tid.
+ * Run a handler on the events that a query gives as relation, tid and number.
  */
-static void
+void
 RunHandler(Merge *merge, FactTable *table, Handler *handler, const char *events)
 {
 	Replay		replay = {.merge = merge, .table = table};
 	instr_time	start;
 
 	StartClock(&start);
-	ReportActivity(merge, table, "replaying events of");
+	ReportActivity(merge, table, merge->verification ? "verifying events of" :
+				   "replaying events of");
 	replay.context = CurrentMemoryContext;
 	replay.run = BeginHandler(merge, table, handler);
 	SqlForEachRow(merge->snapshot, events, NULL, ReplayEvent, &replay);
@@ -131,7 +129,7 @@ CompareTurns(const ListCell *a, const ListCell *b)
  * The handlers of all tables in the order in which they take their turns: by
  * priority, then in walk order.
  */
-static List *
+List *
 TakeTurns(Merge *merge)
 {
 	List	   *turns = NIL;
@@ -318,7 +316,7 @@ CountDerived(Merge *merge)
 /*
  * Set up the session for handlers.
  */
-static void
+void
 PrepareSession(Merge *merge)
 {
 	(void) set_config_option("session_replication_role", "origin",
@@ -401,7 +399,7 @@ ApplyToAll(Merge *merge)
 	ListCell   *lc;
 
 	foreach(lc, merge->rules)
-		DeriveAll(ApplyToEverything(lfirst(lc), NULL, facts));
+		DeriveAll(ApplyToEverything(lfirst(lc), NULL, facts, "true"));
 	do
 	{
 		before = after;

@@ -111,7 +111,8 @@ extern void TakeNews(Relation relation, Tuplestorestate *facts);
 extern void DeriveAll(List *derivations);
 
 /* combine.c */
-extern List *ApplyToEverything(Rule *rule, Merge *merge, List *facts);
+extern List *ApplyToEverything(Rule *rule, Merge *merge, List *facts,
+							   const char *condition);
 extern void CombineFacts(Merge *merge);
 
 #endif							/* FACTMERGE_RULE_H */

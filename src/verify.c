@@ -3,63 +3,268 @@
  * verify.c
  *	  is a schema saturated?
  *
- * Every event of every handler is replayed in a subtransaction, by the stage
- * that replays the mixed events of a merge; what it derives was missing.  The
- * subtransaction is then taken back.
+ * Every event of every handler is replayed in a subtransaction, and every rule
+ * applied to everything; what that derives was missing.  The subtransaction is
+ * then taken back.
+ *
+ * Facts that are derived say in their column factmerge_merge which merge has
+ * derived them.  Here they say which event: each event that a handler is given
+ * has a number of its own, below zero.  A statement-level trigger is given all
+ * events at once; only if that derives anything it is taken back, and halved
+ * until it is known which event does.
+ *
+ * Facts are returned as soon as the handler has run that has found them.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "factmerge.h"
 #include "handler.h"
+#include "rule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_verify);
 
+typedef struct Verification
+{
+	FunctionCallInfo fcinfo;
+	double		sample;			/* share of the events */
+	int64		base;			/* numbers given to events of earlier runs */
+} Verification;
+
+/* What the facts that a run has derived are numbered by */
+#define NUMBER_OF(verification, event) (-((verification)->base + (event)))
+
 /*
- * Make every fact of a table that has handlers an event to be replayed.
+ * From now on, what is derived is so by the event of that number in its table of
+ * events.
+ */
+void
+NumberEvent(Merge *merge, int64 number)
+{
+	BeginDeriving(NUMBER_OF(merge->verification, number));
+}
+
+/*
+ * That a share of the rows counts; SQL to append to WHERE.
+ */
+static char *
+Sampled(Verification *verification)
+{
+	return verification->sample < 1 ?
+		psprintf("pg_catalog.random() < %.17g", verification->sample) : "true";
+}
+
+/*
+ * Make every fact of a table that has handlers an event to be replayed, or a
+ * sample of them, but one at least.
  */
 static void
 CollectAllEvents(Merge *merge, FactTable *table)
 {
+	char	   *facts = psprintf("SELECT t.tableoid, t.ctid FROM %s AS t",
+								 QualifiedRelation(table->destination));
+
 	if (table->handlers == NIL)
 		return;
 	table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
-	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
-						" fact pg_catalog.tid, in_both pg_catalog.bool)",
-						table->events));
+	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid, fact pg_catalog.tid,"
+						" number pg_catalog.int8 GENERATED ALWAYS AS IDENTITY)", table->events));
 	table->counts.replayed =
 		SqlExecute(merge->snapshot,
-				   psprintf("INSERT INTO %s SELECT t.tableoid, t.ctid, false FROM %s AS t",
-							table->events, QualifiedRelation(table->destination)), NULL);
+				   psprintf("INSERT INTO %s (relation, fact) %s WHERE %s", table->events, facts,
+							Sampled(merge->verification)), NULL);
+	if (table->counts.replayed == 0)
+		table->counts.replayed =
+			SqlExecute(merge->snapshot,
+					   psprintf("INSERT INTO %s (relation, fact) %s LIMIT 1", table->events, facts),
+					   NULL);
+}
+
+/* SQL for a fact as jsonb, without our columns */
+#define FACT_AS_JSON(alias) \
+	"pg_catalog.to_jsonb(" alias ".*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
+
+/*
+ * Return the facts that the last run has derived, with the events that they are
+ * numbered by; no events for a rule (no table).  Then go on with other numbers.
+ */
+static void
+ReturnFound(Merge *merge, FactTable *table, const char *found_by, int64 highest)
+{
+	Verification *verification = merge->verification;
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *derived = lfirst(lc);
+		SqlArgs		args = {0};
+		char	   *event = table == NULL ? "NULL" :
+			psprintf("(SELECT " FACT_AS_JSON("t") " FROM %s AS e"
+					 " JOIN %s AS t ON t.tableoid = e.relation AND t.ctid = e.fact"
+					 " WHERE e.number = - x." MERGE_COLUMN " - " INT64_FORMAT ")",
+					 table->events, QualifiedRelation(table->destination), verification->base);
+
+		SqlAddArg(&args, TEXTOID, CStringGetTextDatum(found_by));
+		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table ? table->destination : InvalidOid));
+		SqlReturnRows(verification->fcinfo, InvalidSnapshot,
+					  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass, " FACT_AS_JSON("x") ", $1,"
+							   " NULLIF($2, 0)::pg_catalog.regclass, %s::pg_catalog.jsonb FROM %s AS x"
+							   " WHERE x." PROVENANCE_COLUMN " = 'derived' AND x." MERGE_COLUMN
+							   " BETWEEN " INT64_FORMAT " AND " INT64_FORMAT,
+							   derived->destination, event, QualifiedRelation(derived->destination),
+							   NUMBER_OF(verification, highest), NUMBER_OF(verification, 0)), &args);
+	}
+	verification->base += highest + 1;
 }
 
 /*
- * Return the facts that have been derived, without our columns.
+ * Whether anything has been derived under a number.
+ */
+static bool
+HasDerived(Merge *merge, int64 number)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (SqlFetchRow(merge->snapshot,
+						psprintf("SELECT 1 FROM %s AS x WHERE x." MERGE_COLUMN " = " INT64_FORMAT " LIMIT 1",
+								 QualifiedRelation(((FactTable *) lfirst(lc))->destination), number),
+						NULL) != NULL)
+		return true;
+	return false;
+}
+
+/*
+ * Run a handler on the events with numbers from one to another.
  */
 static void
-ReturnDerived(FunctionCallInfo fcinfo, FactTable *table)
+RunOnEvents(Merge *merge, Turn *turn, int64 first, int64 last)
 {
-	if (table->counts.derived == 0)
+	RunHandler(merge, turn->table, turn->handler,
+			   psprintf("SELECT relation, fact, number FROM %s WHERE number BETWEEN "
+						INT64_FORMAT " AND " INT64_FORMAT " ORDER BY number",
+						turn->table->events, first, last));
+}
+
+/*
+ * Run a handler that is given all events at once on such a range of them, and if
+ * that derives anything, on either half instead; returns whether it does.  It is
+ * numbered by the last event that it is given.
+ */
+static bool
+Halve(Merge *merge, Turn *turn, int64 first, int64 last)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int64		middle = first + (last - first) / 2;
+	bool		found;
+	bool		keep;
+
+	CHECK_FOR_INTERRUPTS();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	RunOnEvents(merge, turn, first, last);
+	found = HasDerived(merge, NUMBER_OF(merge->verification, last));
+	keep = !found || first == last;
+	if (keep)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (keep)
+		return found;
+	(void) Halve(merge, turn, first, middle);
+	(void) Halve(merge, turn, middle + 1, last);
+
+	/* What takes events of both halves at once */
+	RunOnEvents(merge, turn, first, last);
+	return true;
+}
+
+/*
+ * Verify one handler with the events above a number.
+ */
+static void
+VerifyHandler(Merge *merge, Turn *turn, int64 above)
+{
+	int64		last = turn->table->counts.replayed;
+
+	if (last <= above)
 		return;
-	SqlReturnRows(fcinfo, InvalidSnapshot,
-				  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass,"
-						   " pg_catalog.to_jsonb(x.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
-						   " FROM %s AS x WHERE x." MERGE_COLUMN " = 0 AND x." PROVENANCE_COLUMN " = 'derived'",
-						   table->destination, QualifiedRelation(table->destination)), NULL);
+	if (turn->handler->kind == HANDLER_STATEMENT_TRIGGER)
+		(void) Halve(merge, turn, above + 1, last);
+	else
+		RunOnEvents(merge, turn, above + 1, last);
+	ReturnFound(merge, turn->table, DescribeHandler(turn->handler), last);
+}
+
+/*
+ * Apply each rule to everything, or to a sample of what it reads first.
+ */
+static void
+VerifyRules(Merge *merge)
+{
+	List	   *facts = FactRelations(get_namespace_oid(merge->destination, false));
+	ListCell   *lc;
+
+	foreach(lc, merge->rules)
+	{
+		Rule	   *rule = lfirst(lc);
+
+		NumberEvent(merge, 0);
+		ReportActivity(merge, linitial(merge->tables),
+					   psprintf("verifying rule %s, before", quote_identifier(rule->name)));
+		DeriveAll(ApplyToEverything(rule, NULL, facts, Sampled(merge->verification)));
+		ReturnFound(merge, NULL, psprintf("rule %s", rule->name), 0);
+	}
+}
+
+/*
+ * Make what has been derived since events of the functions that are declared for
+ * a table, and verify these; returns whether there was anything.
+ */
+static bool
+VerifyNewborn(Merge *merge, FactTable *table)
+{
+	int64		before = table->counts.replayed;
+	ListCell   *lc;
+
+	if (!HasFunctionHandler(table))
+		return false;
+	table->counts.replayed +=
+		SqlExecute(merge->snapshot,
+				   psprintf("INSERT INTO %s (relation, fact) SELECT x.tableoid, x.ctid FROM %s AS x"
+							" WHERE x." PROVENANCE_COLUMN " = 'derived' AND x." MERGE_COLUMN " < 0"
+							" AND NOT EXISTS (SELECT FROM %s AS e WHERE e.relation = x.tableoid AND e.fact = x.ctid)",
+							table->events, QualifiedRelation(table->destination), table->events), NULL);
+	foreach(lc, table->handlers)
+	{
+		Turn		turn = {table, lfirst(lc)};
+
+		if (turn.handler->kind == HANDLER_FUNCTION || turn.handler->kind == HANDLER_SET_FUNCTION)
+			VerifyHandler(merge, &turn, before);
+	}
+	return table->counts.replayed > before;
 }
 
 /* The work: replay everything, and return what that derives */
 static void
 ReplayEverything(Merge *merge, void *arg)
 {
-	FunctionCallInfo fcinfo = arg;
+	int			nest_level = NewGUCNestLevel();
+	bool		news;
 	ListCell   *lc;
 
 	LockTables(merge);
@@ -67,21 +272,39 @@ ReplayEverything(Merge *merge, void *arg)
 	AddProvenanceColumns(merge->tables);
 	foreach(lc, merge->tables)
 		CollectAllEvents(merge, lfirst(lc));
-	ReplayEvents(merge);
-	foreach(lc, merge->tables)
-		ReturnDerived(fcinfo, lfirst(lc));
+	PrepareSession(merge);
+	(void) EnableRuleTriggers(merge->rules);
+	VerifyRules(merge);
+	foreach(lc, TakeTurns(merge))
+		VerifyHandler(merge, lfirst(lc), 0);
+	do
+	{
+		news = false;
+		foreach(lc, merge->tables)
+			news |= VerifyNewborn(merge, lfirst(lc));
+	} while (news);
+	EndDeriving();
+	AtEOXact_GUC(true, nest_level);
 	UnregisterSnapshot(merge->snapshot);
 }
 
 /*
- * factmerge_verify(name): each fact that the handlers of a schema would add.
+ * factmerge_verify(name, double precision): each fact that rules and handlers of a
+ * schema would add.
  */
 Datum
 factmerge_verify(PG_FUNCTION_ARGS)
 {
+	Verification verification = {.fcinfo = fcinfo,.sample = PG_GETARG_FLOAT8(1)};
+	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
 	Merge	   *merge;
 	int			nest_level;
 
+	if (!(verification.sample > 0 && verification.sample <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a sample is more than 0 and at most 1"),
+				 errhint("It is the share of the events to replay, as in 0.05.")));
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
@@ -90,10 +313,12 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	merge->search_path = LockSearchPath();
 	merge->dry_run = true;
-	merge->tables = DescribeSchema(FindSchema(merge->destination));
+	merge->verification = &verification;
+	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);
+	merge->rules = LoadRules(schema);
 	CheckRights(merge);
-	DoAndTakeBack(ReplayEverything, merge, fcinfo);
+	DoAndTakeBack(ReplayEverything, merge, NULL);
 
 	ReportActivity(merge, NULL, NULL);
 	AtEOXact_GUC(true, nest_level);

@@ -91,7 +91,7 @@ my $merge = q{SELECT replayed FROM factmerge_merge('a', 'b', dry_run => true)};
 my @gates = (
     [ 1, 'matching Kreis (table 1 of 3)',             'matching' ],
     [ 2, 'copying line (table 2 of 3)',               'copying' ],
-    [ 3, 'replaying event 2000 of line (table 2 of 3)', 'replaying, with the number of events' ],
+    [ 3, 'replaying event 2000 of 2500 of line (table 2 of 3)', 'replaying, with the number of events' ],
 );
 
 for (@gates) {
@@ -132,7 +132,7 @@ $holder->do('SELECT pg_advisory_xact_lock(3)');
 my $verify = q{SELECT * FROM factmerge_verify('b')};
 my $sth    = $merger->prepare($verify, { pg_async => PG_ASYNC });
 $sth->execute;
-is((activity_at_gate())[0], "factmerge: replaying events of line (table 2 of 3): $verify", 'factmerge_verify shows what it replays');
+is((activity_at_gate())[0], "factmerge: verifying events of line (table 2 of 3): $verify", 'factmerge_verify shows what it replays');
 $holder->rollback;
 wait_for_end();
 $sth->pg_result;

@@ -216,9 +216,9 @@ $merger->do(q{SELECT factmerge_merge('c', 'd')}, { pg_async => PG_ASYNC });
 my $query;
 wait_for(sub {
     ($query) = activity();
-    return $query =~ /^factmerge: replaying event \d+ of road / || $merger->pg_ready;
+    return $query =~ /^factmerge: replaying event \d+ of \d+ of road / || $merger->pg_ready;
 });
-like($query, qr/^factmerge: replaying event \d+ of road /, 'a long replay is under way');
+like($query, qr/^factmerge: replaying event \d+ of \d+ of road /, 'a long replay is under way');
 cancel_merge('a long replay');
 is_deeply(traces($watcher), $before, 'a long replay: nothing has happened');
 
