@@ -119,11 +119,32 @@ CREATE TABLE factmerge.handler (
 	handler text NOT NULL,
 	priority integer NOT NULL,
 	found_from text NOT NULL CHECK (found_from IN ('any', 'this')),
+	friends regclass[],
+	only_when text,
+	stop_when text,
 	PRIMARY KEY (fact_table, handler)
 );
-COMMENT ON TABLE factmerge.handler IS 'functions declared as handlers by factmerge_add_handler()';
+COMMENT ON TABLE factmerge.handler IS 'functions declared as handlers by factmerge_add_handler(): friends are the tables that one may inspect (null: any), only_when a condition on its events, stop_when one on which it has nothing to do at all';
 GRANT SELECT ON factmerge.handler TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('factmerge.handler', '');
+
+CREATE TABLE factmerge.friend (
+	fact_table regclass NOT NULL,
+	friend_table regclass NOT NULL,
+	condition text,
+	PRIMARY KEY (fact_table, friend_table)
+);
+COMMENT ON TABLE factmerge.friend IS 'friends declared by factmerge_add_friend(): facts of friend_table that meet the condition over fact and friend, or (null) that foreign keys lead to';
+GRANT SELECT ON factmerge.friend TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.friend', '');
+
+CREATE TABLE factmerge.friend_hops (
+	fact_table regclass PRIMARY KEY,
+	hops integer NOT NULL CHECK (hops BETWEEN 0 AND 8)
+);
+COMMENT ON TABLE factmerge.friend_hops IS 'how many foreign keys lead from a fact of a table to its farthest friends, where factmerge_set_friend_hops() says so';
+GRANT SELECT ON factmerge.friend_hops TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.friend_hops', '');
 
 CREATE TABLE factmerge.ignored_trigger (
 	fact_table regclass NOT NULL,
@@ -383,12 +404,15 @@ CREATE FUNCTION factmerge_add_handler(
 	fact_table regclass,
 	handler text,
 	priority integer DEFAULT 0,
-	found_from text DEFAULT 'any')
+	found_from text DEFAULT 'any',
+	friends text[] DEFAULT NULL,
+	only_when text DEFAULT NULL,
+	stop_when text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'factmerge_add_handler'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION factmerge_add_handler(regclass, text, integer, text) IS
-'declares a function as handler of a fact table: handler(fact_table) RETURNS void, which inserts what follows from the fact, or RETURNS SETOF target_table, whose rows factmerge saves. Handlers of higher priority run first. found_from says from which of its facts a derivation is found: any (whichever arrives last; the default) or this (only from this table''s fact). Declaring it again changes priority and found_from. Errors: no such function, wrong signature, not the owner';
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_add_handler(regclass, text, integer, text, text[], text, text) IS
+'declares a function as handler of a fact table: handler(fact_table) RETURNS void, which inserts what follows from the fact, or RETURNS SETOF target_table, whose rows factmerge saves. Handlers of higher priority run first. found_from says from which of its facts a derivation is found: any (whichever arrives last; the default) or this (only from this table''s fact). friends names the tables that the handler inspects, in the same schema; only their facts are friends then. only_when is an SQL boolean over the row fact: events that do not meet it need no handler. stop_when is one without a fact: if it is true, no event needs it. Declaring it again changes all of that. Errors: no such function or table, wrong signature, a condition that is no boolean or calls volatile functions, not the owner';
 
 CREATE FUNCTION factmerge_drop_handler(fact_table regclass, handler text)
 RETURNS void
@@ -396,6 +420,34 @@ AS 'MODULE_PATHNAME', 'factmerge_drop_handler'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_drop_handler(regclass, text) IS
 'takes back factmerge_add_handler(). Errors: not declared, not the owner';
+
+CREATE FUNCTION factmerge_add_friend(fact_table regclass, friend_table regclass, condition text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_add_friend'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_add_friend(regclass, regclass, text) IS
+'declares that handlers of fact_table may inspect facts of friend_table: those that meet the condition, an SQL boolean over the rows fact and friend, or, without one, those that up to four foreign keys lead to, each followed either way. Declaring it again changes the condition. Errors: tables of different schemas, no such foreign keys, a condition that is no boolean or calls volatile functions, not the owner of fact_table';
+
+CREATE FUNCTION factmerge_drop_friend(fact_table regclass, friend_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_drop_friend'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_drop_friend(regclass, regclass) IS
+'takes back factmerge_add_friend(). Errors: not declared, not the owner';
+
+CREATE FUNCTION factmerge_set_friend_hops(fact_table regclass, hops integer)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_set_friend_hops'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_set_friend_hops(regclass, integer) IS
+'says for one table how many foreign keys lead from a fact to its farthest friends (0 to 8), in place of the setting factmerge.friend_hops. Errors: a number out of range, not the owner';
+
+CREATE FUNCTION factmerge_unset_friend_hops(fact_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unset_friend_hops'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unset_friend_hops(regclass) IS
+'takes back factmerge_set_friend_hops(). Errors: not set, not the owner';
 
 CREATE FUNCTION factmerge_ignore_trigger(fact_table regclass, trigger name)
 RETURNS void

@@ -264,6 +264,41 @@ RESET factmerge.friend_hops;
 --
 -- Verify
 --
+CREATE PROCEDURE new_calendar(airline text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', airline || '_calendar');
+    PERFORM set_config('search_path', airline || '_calendar', true);
+
+    CREATE TABLE holiday (country text, day date, PRIMARY KEY (country, day));
+    CREATE TABLE departure (flight text, country text NOT NULL, day date, PRIMARY KEY (flight, day));
+    CREATE TABLE doubtful (flight text, day date, PRIMARY KEY (flight, day));
+
+    CREATE FUNCTION find_doubtful(d departure) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $body$
+        INSERT INTO doubtful SELECT d.flight, d.day FROM holiday h
+        WHERE (h.country, h.day) = (d.country, d.day) ON CONFLICT DO NOTHING
+    $body$;
+END $$;
+CALL new_calendar('north');
+CALL new_calendar('south');
+INSERT INTO north_calendar.departure VALUES
+    ('N1', 'NO', '2026-05-17'), ('N2', 'FI', '2026-05-17'), ('N3', 'FI', '2026-12-06');
+INSERT INTO south_calendar.holiday VALUES ('NO', '2026-05-17'), ('FI', '2026-12-06');
+
+SELECT factmerge_add_handler('south_calendar.departure', 'south_calendar.find_doubtful');
+SELECT factmerge_add_friend('south_calendar.departure', 'south_calendar.holiday',
+    condition => 'fact.country = friend.country AND fact.day = friend.day');
+
+SELECT copied, skipped_friends_in_both, replayed, derived
+FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
+
+SELECT factmerge_add_handler('south_calendar.departure', 'south_calendar.find_doubtful',
+    friends => '{holiday}',
+    only_when => $$fact.day > '2026-06-01'$$,
+    stop_when => 'NOT EXISTS (SELECT FROM south_calendar.holiday)');
+
+SELECT copied, unhandled, replayed, derived
+FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
+
 SELECT copied, replayed, derived FROM factmerge_merge('west', 'south');
 SELECT fact_table, fact, found_by, event FROM factmerge_verify('south');
 

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * condition.c
- *	  the condition of a declared sameness
+ *	  conditions that are declared
  *
- * A condition is an SQL boolean over two rows, source and destination.  It is
- * parsed and analysed by the server like any other expression, and kept as
- * the server's own text of the result, in which every name is qualified.  So
- * it means the same whatever the search_path of a later merge.
+ * A condition is an SQL boolean over some rows, such as source and destination
+ * of a sameness.  It is parsed and analysed by the server like any other
+ * expression, and kept as the server's own text of the result, in which every
+ * name is qualified.  So it means the same whatever the search_path of a later
+ * merge.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,17 +35,10 @@
 /* What the server writes before the expression of a query without tables */
 #define BEFORE_EXPRESSION " SELECT "
 
-/* For the error context */
-typedef struct Parsed
-{
-	Relation	relation;
-	const char *condition;
-} Parsed;
-
 /* Collects the columns that an expression names */
 typedef struct Named
 {
-	Relation	relation;
+	ConditionRows *rows;
 	int			level;			/* of subqueries */
 	List	   *names;			/* of char * */
 } Named;
@@ -56,26 +50,25 @@ typedef struct Named
 static void
 ConditionContext(void *arg)
 {
-	Parsed	   *parsed = arg;
+	ConditionRows *rows = arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery(parsed->condition);
+		internalerrquery(rows->condition);
 	}
-	errcontext("condition declared with factmerge_set_sameness() for table \"%s\"",
-			   RelationGetRelationName(parsed->relation));
+	errcontext("condition declared with %s for table \"%s\"", rows->declared_with, rows->table);
 }
 
 /*
  * The raw parse tree of a condition: an expression and nothing around it.
  */
 static Node *
-ParseExpression(const char *condition)
+ParseExpression(ConditionRows *rows)
 {
-	List	   *trees = raw_parser(condition, RAW_PARSE_PLPGSQL_EXPR);
+	List	   *trees = raw_parser(rows->condition, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = (SelectStmt *) ((RawStmt *) linitial(trees))->stmt;
 
 	if (list_length(select->targetList) != 1 || select->distinctClause ||
@@ -88,7 +81,8 @@ ParseExpression(const char *condition)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("a condition is one expression"),
-				 errhint("Compare columns of source with columns of destination.")));
+				 rows->count < 2 ? 0 :
+				 errhint("Compare columns of %s with columns of %s.", rows->names[0], rows->names[1])));
 	return ((ResTarget *) linitial(select->targetList))->val;
 }
 
@@ -111,7 +105,7 @@ CollectNames(Node *node, Named *named)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("a condition cannot look at whole rows or system columns"),
 					 errhint("Name the columns to compare.")));
-		name = NameStr(TupleDescAttr(RelationGetDescr(named->relation),
+		name = NameStr(TupleDescAttr(RelationGetDescr(named->rows->relations[var->varno - 1]),
 									 var->varattno - 1)->attname);
 		if (IsProvenanceColumn(name))
 			ereport(ERROR,
@@ -162,37 +156,35 @@ ExpressionText(ParseState *pstate, Node *expression)
 }
 
 /*
- * Check a condition on the facts of a relation; returns it with all names
- * resolved, and the names of the columns that it looks at.
+ * Check a condition on some rows; returns it with all names resolved, and the
+ * names of the columns that it looks at.
  */
 char *
-ResolveCondition(Relation relation, const char *condition, List **names)
+ResolveCondition(ConditionRows *rows, List **names)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	Parsed		parsed = {relation, condition};
-	Named		named = {relation, 0, NIL};
-	ErrorContextCallback context = {error_context_stack, ConditionContext, &parsed};
-	static const char *const rows[] = {"source", "destination"};
+	Named		named = {rows, 0, NIL};
+	ErrorContextCallback context = {error_context_stack, ConditionContext, rows};
 	Node	   *expression;
 	char	   *text;
 
 	error_context_stack = &context;
-	pstate->p_sourcetext = condition;
-	for (size_t i = 0; i < lengthof(rows); i++)
+	pstate->p_sourcetext = rows->condition;
+	for (int i = 0; i < rows->count; i++)
 		addNSItemToQuery(pstate,
-						 addRangeTableEntryForRelation(pstate, relation,
+						 addRangeTableEntryForRelation(pstate, rows->relations[i],
 													   AccessShareLock,
-													   makeAlias(rows[i], NIL),
+													   makeAlias(rows->names[i], NIL),
 													   false, true),
 						 false, true, true);
-	expression = transformExpr(pstate, ParseExpression(condition), EXPR_KIND_WHERE);
+	expression = transformExpr(pstate, ParseExpression(rows), EXPR_KIND_WHERE);
 	expression = coerce_to_boolean(pstate, expression, "condition");
 	assign_expr_collations(pstate, expression);
 	if (contain_volatile_functions(expression))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("a condition cannot call volatile functions"),
-				 errdetail("Which facts are the same would depend on when they are compared.")));
+				 errdetail("%s", rows->volatile_detail)));
 	CollectNames(expression, &named);
 	text = ExpressionText(pstate, expression);
 	error_context_stack = context.previous;

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "befriend.h"
 #include "compat.h"
 #include "factmerge.h"
 #include "handler.h"
@@ -41,7 +42,7 @@ PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
 
 /* The tables that hold what is declared of fact tables */
 static const char *const declarations[] = {
-	"handler", "ignored_trigger", "ignored_table", "sameness"
+	"handler", "ignored_trigger", "ignored_table", "sameness", "friend", "friend_hops"
 };
 
 /*
@@ -107,16 +108,40 @@ ForgetDeclarations(const char *condition)
 }
 
 /*
- * factmerge_add_handler(regclass, text, integer, text)
+ * Add a condition of a handler as a parameter, resolved.
+ */
+static void
+AddConditionArg(SqlArgs *args, FunctionCallInfo fcinfo, int argument, Oid fact_table)
+{
+	if (PG_ARGISNULL(argument))
+		SqlAddNullArg(args, TEXTOID);
+	else
+		SqlAddArg(args, TEXTOID,
+				  CStringGetTextDatum(ResolveFactCondition(fact_table, InvalidOid,
+														   text_to_cstring(PG_GETARG_TEXT_PP(argument)),
+														   "factmerge_add_handler()",
+														   get_rel_name(PG_GETARG_OID(0)))));
+}
+
+/*
+ * factmerge_add_handler(regclass, text, integer, text, text[], text, text)
  */
 Datum
 factmerge_add_handler(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
-	char	   *found_from = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	Oid			relation;
+	char	   *found_from;
 	SqlArgs		args = {0};
 	Handler    *handler;
 
+	for (int i = 0; i < 4; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an argument of factmerge_add_handler() is null"),
+					 errhint("Name the table and the handler.")));
+	relation = PG_GETARG_OID(0);
+	found_from = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	CheckTable(relation);
 	handler = FunctionHandler(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (strcmp(found_from, "any") != 0 && strcmp(found_from, "this") != 0)
@@ -129,9 +154,17 @@ factmerge_add_handler(PG_FUNCTION_ARGS)
 	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(handler->name));
 	SqlAddArg(&args, INT4OID, PG_GETARG_DATUM(2));
 	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(found_from));
-	SqlExecuteAsOwner("INSERT INTO factmerge.handler (fact_table, handler, priority, found_from)"
-					  " VALUES ($1, $2, $3, $4) ON CONFLICT (fact_table, handler)"
-					  " DO UPDATE SET priority = excluded.priority, found_from = excluded.found_from",
+	if (PG_ARGISNULL(4))
+		SqlAddNullArg(&args, REGCLASSARRAYOID);
+	else
+		SqlAddArg(&args, REGCLASSARRAYOID,
+				  RelationArray(NamedTables(relation, PG_GETARG_ARRAYTYPE_P(4))));
+	AddConditionArg(&args, fcinfo, 5, relation);
+	AddConditionArg(&args, fcinfo, 6, InvalidOid);
+	SqlExecuteAsOwner("INSERT INTO factmerge.handler (fact_table, handler, priority, found_from, friends, only_when, stop_when)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (fact_table, handler)"
+					  " DO UPDATE SET priority = excluded.priority, found_from = excluded.found_from,"
+					  " friends = excluded.friends, only_when = excluded.only_when, stop_when = excluded.stop_when",
 					  &args);
 	SqlFinish();
 	PG_RETURN_VOID();
@@ -306,6 +339,8 @@ factmerge_forget_dropped(PG_FUNCTION_ARGS)
 	if (SqlFetchRow(InvalidSnapshot, "SELECT 1 " DROPPED_TABLES, NULL) != NULL)
 	{
 		ForgetDeclarations("r.fact_table OPERATOR(pg_catalog.=) ANY (SELECT o.objid " DROPPED_TABLES ")");
+		SqlExecuteAsOwner("DELETE FROM factmerge.friend AS r"
+						  " WHERE r.friend_table OPERATOR(pg_catalog.=) ANY (SELECT o.objid " DROPPED_TABLES ")", NULL);
 		ForgetDroppedRules();
 	}
 	SqlFinish();

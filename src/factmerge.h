@@ -196,6 +196,7 @@ typedef struct Merge
 	List	   *tables;			/* of FactTable, in walk order */
 	List	   *others;			/* of FactTable: only the destination has them */
 	List	   *rules;			/* of Rule, see rule.h: of the destination */
+	List	   *event_tables;	/* of char *: to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	char	   *search_path;	/* the caller's */
@@ -316,6 +317,22 @@ extern void BeginDeriving(int64 merge_id);
 extern void EndDeriving(void);
 extern void LeaveMerge(void);
 
+/* condition.c */
+#define MOST_CONDITION_ROWS 2
+
+typedef struct ConditionRows
+{
+	const char *condition;
+	int			count;			/* of rows that it is about */
+	Relation	relations[MOST_CONDITION_ROWS];
+	const char *names[MOST_CONDITION_ROWS];
+	const char *declared_with;	/* for messages */
+	const char *table;
+	const char *volatile_detail;
+} ConditionRows;
+
+extern char *ResolveCondition(ConditionRows *rows, List **names);
+
 /* declare.c */
 extern void CheckTable(Oid relation);
 extern uint64 Undeclare(const char *declaration, Oid relation);
@@ -336,7 +353,7 @@ extern void DoExplained(Merge *merge, void (*work) (Merge *merge),
 						void (*explain) (Merge *merge));
 extern void ExplainConversions(Merge *merge);
 
-/* friends.c */
+/* events.c */
 extern void FindMixedEvents(Merge *merge);
 
 /* replay.c */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * friends.c
- *	  who is friends with whom, and which events are mixed
+ *	  who is friends with whom: a search along foreign keys
  *
- * The friends of a fact are the facts that at most factmerge.friend_hops
- * foreign keys lead to, each followed either way.  An event is mixed if its
- * fact and its friends are neither all in the source nor all in the
- * destination; the event of a fact that only the source has, if one of its
- * friends is only in the destination.
+ * The friends of a fact are the facts that so many foreign keys lead to, each
+ * followed either way; a search says how many, and facts of which tables count.
+ * An event is mixed if its fact and its friends are neither all in the source nor
+ * all in the destination; the event of a fact that only the source has, if one
+ * of its friends is only in the destination (events.c).
  *
  * Instead of looking at the friends of one fact after the other, this walks
  * from the facts that one side alone has towards the events, one foreign key
@@ -47,19 +47,20 @@
 #include "handler.h"
 
 /*
- * Whether there may be facts at a stop that one side alone has.
+ * Whether there may be facts at a stop that one side alone has, and that count as
+ * friends.
  */
-static bool
+bool
 HasOneSidedFacts(Stop *stop)
 {
-	return stop->table != NULL || stop->destination_only;
+	return stop->counted && (stop->table != NULL || stop->destination_only);
 }
 
 /*
  * Whether a table has facts that are the same as the source's without being
  * equal, and that these count.
  */
-static bool
+bool
 CountsInexact(FactTable *table)
 {
 	return replay_inexact && table != NULL && table->inexact > 0;
@@ -111,7 +112,7 @@ AppendSide(StringInfo sql, Merge *merge, Stop *stop, const char *alias, Side sid
 							   "true" : "false");
 }
 
-static char *
+char *
 SideText(Merge *merge, Stop *stop, const char *alias, Side side)
 {
 	StringInfoData sql;
@@ -247,6 +248,8 @@ AppendNextDoor(StringInfo sql, Merge *merge, Stop *stop)
 		Passage    *passage = lfirst(lc);
 		Reference  *reference = passage->reference;
 
+		if (!HasOneSidedFacts(passage->from))
+			continue;
 		AppendContribution(sql, stop, found,
 						   psprintf("%s AS f", OneSidedFacts(merge, passage->from,
 															 ColumnNames(reference->columns))),
@@ -335,11 +338,11 @@ MakeNeighbourhood(Merge *merge, Stop *stop, int round, int number)
  * Whether some handler looks at events of facts that are in both, too.
  */
 static bool
-HasHandlerFoundFromThis(FactTable *table)
+HasHandlerFoundFromThis(List *handlers)
 {
 	ListCell   *lc;
 
-	foreach(lc, table->handlers)
+	foreach(lc, handlers)
 		if (((Handler *) lfirst(lc))->found_from_this)
 		return true;
 	return false;
@@ -359,8 +362,7 @@ SetEverywhere(List *stops)
 	{
 		Stop	   *stop = lfirst(lc);
 
-		everywhere |= stop->table && stop->table->events &&
-			HasHandlerFoundFromThis(stop->table);
+		everywhere |= stop->origin && HasHandlerFoundFromThis(stop->table->handlers);
 	}
 	foreach(lc, stops)
 		((Stop *) lfirst(lc))->everywhere = everywhere;
@@ -371,7 +373,7 @@ SetEverywhere(List *stops)
  * events are to be looked at.
  */
 static void
-MeasureDistances(List *stops)
+MeasureDistances(List *stops, int hops)
 {
 	ListCell   *lc;
 
@@ -379,9 +381,9 @@ MeasureDistances(List *stops)
 	{
 		Stop	   *stop = lfirst(lc);
 
-		stop->distance = stop->table && stop->table->events ? 0 : INT_MAX;
+		stop->distance = stop->origin ? 0 : INT_MAX;
 	}
-	for (int steps = 0; steps < friend_hops; steps++)
+	for (int steps = 0; steps < hops; steps++)
 		foreach(lc, stops)
 		{
 			Stop	   *stop = lfirst(lc);
@@ -411,13 +413,13 @@ MeasureDistances(List *stops)
  * look at.
  */
 static bool
-IsWorthwhile(Stop *stop, int round)
+IsWorthwhile(Stop *stop, int round, int hops)
 {
 	ListCell   *lc;
 
-	if (stop->distance > friend_hops - round || stop->destination_only)
+	if (stop->distance > hops - round || stop->destination_only)
 		return false;
-	if (round > 1 || friend_hops > 2)
+	if (round > 1 || hops > 2)
 		return true;
 	foreach(lc, stop->arriving)
 		if (((Passage *) lfirst(lc))->from->distance == 0)
@@ -429,7 +431,7 @@ IsWorthwhile(Stop *stop, int round)
 		if (CountsInexact(passage->to->table) ||
 			(passage->to->distance == 0 &&
 			 (!passage->reference->closed ||
-			  HasHandlerFoundFromThis(passage->to->table))))
+			  HasHandlerFoundFromThis(passage->to->table->handlers))))
 			return true;
 	}
 	return false;
@@ -440,9 +442,9 @@ IsWorthwhile(Stop *stop, int round)
  * events themselves.
  */
 static void
-MakeNeighbourhoods(Merge *merge, List *stops)
+MakeNeighbourhoods(Merge *merge, List *stops, int hops)
 {
-	for (int round = 1; round < friend_hops; round++)
+	for (int round = 1; round < hops; round++)
 	{
 		List	   *names = NIL;
 		ListCell   *lc;
@@ -453,7 +455,7 @@ MakeNeighbourhoods(Merge *merge, List *stops)
 			char	   *name = NULL;
 
 			CHECK_FOR_INTERRUPTS();
-			if (IsWorthwhile(stop, round))
+			if (IsWorthwhile(stop, round, hops))
 				name = MakeNeighbourhood(merge, stop, round,
 										 foreach_current_index(lc));
 			names = lappend(names, name);
@@ -492,7 +494,7 @@ AddFound(EventQuery *query, const char *n)
  * Look along a reference of the events' table.
  */
 static void
-LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
+LookForward(EventQuery *query, Merge *merge, Search *search, Passage *passage, int number)
 {
 	Reference  *reference = passage->reference;
 	bool		first = true;
@@ -513,9 +515,11 @@ LookForward(EventQuery *query, Merge *merge, Passage *passage, int number)
 	/*
 	 * The first round looks at facts in both only.  So what a source-only
 	 * event refers to is missing from there if it is source-only: a friend,
-	 * unless it is the fact itself.
+	 * unless it is the fact itself.  That takes all facts to count, for
+	 * otherwise what is in both may be missing, too.
 	 */
-	if (passage->to->neighbourhood && reference->closed && friend_hops == 2)
+	if (passage->to->neighbourhood && reference->closed && search->hops == 2 &&
+		search->tables == NIL)
 	{
 		appendStringInfo(&query->from_source, " OR NOT e.factmerge_in_both AND n%d.factmerge_from_destination IS NULL",
 						 number);
@@ -545,15 +549,20 @@ LookBackward(EventQuery *query, Merge *merge, Passage *passage, int number)
 {
 	List	   *names = ColumnNames(passage->reference->columns);
 	char	   *columns = NameList(names, "g");
-	char	   *facts = OneSidedFacts(merge, passage->from, names);
+	bool		counted = HasOneSidedFacts(passage->from);
 
+	if (!counted && passage->from->neighbourhood == NULL)
+		return;
 	appendStringInfo(&query->joins, " LEFT JOIN (SELECT %s, pg_catalog.bool_or(g.factmerge_from_destination) AS factmerge_from_destination,"
 					 " pg_catalog.min(g.factmerge_lowest) AS factmerge_lowest, pg_catalog.max(g.factmerge_highest) AS factmerge_highest"
-					 " FROM (SELECT %s, f.factmerge_from_destination, f.factmerge_fact AS factmerge_lowest, f.factmerge_fact AS factmerge_highest FROM %s AS f",
-					 columns, NameList(names, "f"), facts);
+					 " FROM (", columns);
+	if (counted)
+		appendStringInfo(&query->joins, "SELECT %s, f.factmerge_from_destination, f.factmerge_fact AS factmerge_lowest, f.factmerge_fact AS factmerge_highest FROM %s AS f",
+						 NameList(names, "f"), OneSidedFacts(merge, passage->from, names));
 	if (passage->from->neighbourhood)
-		appendStringInfo(&query->joins, " UNION ALL SELECT %s, n.factmerge_from_destination, n.factmerge_lowest, n.factmerge_highest FROM %s AS n",
-						 NameList(names, "n"), passage->from->neighbourhood);
+		appendStringInfo(&query->joins, "%sSELECT %s, n.factmerge_from_destination, n.factmerge_lowest, n.factmerge_highest FROM %s AS n",
+						 counted ? " UNION ALL " : "", NameList(names, "n"),
+						 passage->from->neighbourhood);
 	appendStringInfo(&query->joins, ") AS g GROUP BY %s) AS b%d ON %s",
 					 columns, number,
 					 RefersTo(passage->reference, psprintf("b%d", number), "e"));
@@ -561,67 +570,78 @@ LookBackward(EventQuery *query, Merge *merge, Passage *passage, int number)
 }
 
 /*
- * Look at the events of one table: put the mixed ones into its table of
- * events, and count the others.
+ * Let the facts of some tables count as friends, or of all.
  */
-static void
-LookAtEvents(Merge *merge, Stop *stop)
+void
+CountFacts(List *stops, Search *search)
 {
-	FactTable  *table = stop->table;
-	bool		this = HasHandlerFoundFromThis(table);
+	ListCell   *lc;
+
+	foreach(lc, stops)
+	{
+		Stop	   *stop = lfirst(lc);
+
+		stop->counted = search == NULL || search->tables == NIL ||
+			list_member_oid(search->tables, stop->relation);
+	}
+}
+
+/*
+ * SQL for the events of a table, and what a search finds about each: relation,
+ * fact, in_both, inexact, from_destination, from_source.  What has been found about
+ * them already is in the tables of found.
+ */
+char *
+EventsLookedAt(Merge *merge, HandlerGroup *group, Search *search, List *found)
+{
+	Stop	   *stop = group->stop;
 	StringInfoData inexact;
 	EventQuery	query;
-	char	  **row;
-	char	   *columns;
 	ListCell   *lc;
 	int			number = 0;
 
 	initStringInfo(&inexact);
-	AppendIsInexact(&inexact, merge, table, "t");
+	AppendIsInexact(&inexact, merge, stop->table, "t");
 	initStringInfo(&query.joins);
 	initStringInfo(&query.from_destination);
 	initStringInfo(&query.from_source);
-	if (friend_hops > 0)
+	if (search->hops > 0)
 	{
 		foreach(lc, stop->leaving)
-			LookForward(&query, merge, lfirst(lc), ++number);
+			LookForward(&query, merge, search, lfirst(lc), ++number);
 		foreach(lc, stop->arriving)
 			LookBackward(&query, merge, lfirst(lc), ++number);
 	}
-	columns = stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "";
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("WITH looked_at AS MATERIALIZED ("
-							   "SELECT e.factmerge_relation AS relation, e.factmerge_fact AS fact,"
-							   " e.factmerge_in_both AS in_both, e.factmerge_inexact AS inexact,"
-							   " (e.factmerge_inexact%s) AS from_destination, (e.factmerge_inexact%s) AS from_source"
-							   " FROM (SELECT t.tableoid AS factmerge_relation, t.ctid AS factmerge_fact,"
-							   " NOT %s AS factmerge_in_both, %s AS factmerge_inexact,"
-							   " factmerge.fact_number(t.tableoid, t.ctid) AS factmerge_number%s"
-							   " FROM %s AS t WHERE %s OR %s) AS e%s),"
-							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both AND NOT l.inexact"
-							   " FROM looked_at AS l WHERE l.from_destination AND (l.from_source OR NOT l.in_both))"
-							   " SELECT pg_catalog.count(*) FILTER (WHERE in_both AND from_destination AND from_source),"
-							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND from_destination),"
-							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND NOT from_destination AND from_source)"
-							   " FROM looked_at",
-							   query.from_destination.data, query.from_source.data,
-							   SideText(merge, stop, "t", SIDE_SOURCE), inexact.data,
-							   columns, QualifiedRelation(table->destination),
-							   SideText(merge, stop, "t", this ? SIDE_IN_SOURCE : SIDE_SOURCE),
-							   inexact.data, query.joins.data, table->events), NULL);
-	table->counts.skipped_in_both = table->counts.in_both - pg_strtoint64(row[0]);
-	table->counts.replayed = pg_strtoint64(row[0]) + pg_strtoint64(row[1]);
-	table->counts.skipped_one_sided = pg_strtoint64(row[2]);
-	table->counts.skipped_friends_in_both = table->counts.copied -
-		pg_strtoint64(row[1]) - pg_strtoint64(row[2]);
-	if (table->counts.replayed > 0)
-		SqlUtility(psprintf("ANALYZE %s", table->events));
+	foreach(lc, found)
+	{
+		number++;
+		appendStringInfo(&query.joins, " LEFT JOIN %s AS d%d ON d%d.relation = e.factmerge_relation AND d%d.fact = e.factmerge_fact",
+						 (char *) lfirst(lc), number, number, number);
+		appendStringInfo(&query.from_destination, " OR COALESCE(d%d.from_destination, false)", number);
+		appendStringInfo(&query.from_source, " OR COALESCE(d%d.from_source, false)", number);
+	}
+	return psprintf("SELECT e.factmerge_relation AS relation, e.factmerge_fact AS fact,"
+					" e.factmerge_in_both AS in_both, e.factmerge_inexact AS inexact,"
+					" (e.factmerge_inexact%s) AS from_destination, (e.factmerge_inexact%s) AS from_source"
+					" FROM (SELECT t.tableoid AS factmerge_relation, t.ctid AS factmerge_fact,"
+					" NOT %s AS factmerge_in_both, %s AS factmerge_inexact,"
+					" factmerge.fact_number(t.tableoid, t.ctid) AS factmerge_number%s"
+					" FROM %s AS t WHERE (%s OR %s)%s) AS e%s",
+					query.from_destination.data, query.from_source.data,
+					SideText(merge, stop, "t", SIDE_SOURCE), inexact.data,
+					stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "",
+					QualifiedRelation(stop->relation),
+					SideText(merge, stop, "t", HasHandlerFoundFromThis(group->handlers) ?
+							 SIDE_IN_SOURCE : SIDE_SOURCE),
+					inexact.data,
+					OnlyWhen(stop->table, linitial(group->handlers), "t.tableoid", "t.ctid"),
+					query.joins.data);
 }
 
 /*
  * Whether the destination has facts at a stop that the source has not.
  */
-static bool
+bool
 HasDestinationOnlyFacts(Merge *merge, Stop *stop)
 {
 	FactTable  *table = stop->table;
@@ -634,41 +654,6 @@ HasDestinationOnlyFacts(Merge *merge, Stop *stop)
 								QualifiedRelation(stop->relation),
 								SideText(merge, stop, "x", SIDE_DESTINATION)),
 					   NULL) != NULL;
-}
-
-/*
- * Decide about all events of a table at once where that is possible;
- * otherwise create the table for its mixed events.
- */
-static void
-StopCategorically(Merge *merge, Stop *stop)
-{
-	FactTable  *table = stop->table;
-	bool		mixed = CountsInexact(table);
-	ListCell   *lc;
-
-	table->counts.events = table->counts.source_facts;
-	if (table->handlers == NIL)
-	{
-		table->counts.unhandled = table->counts.events;
-		return;
-	}
-	foreach(lc, FriendStops(stop))
-	{
-		if (mixed)
-			break;
-		mixed = HasOneSidedFacts(lfirst(lc)) &&
-			HasDestinationOnlyFacts(merge, lfirst(lc));
-	}
-	if (!mixed)
-	{
-		table->counts.skipped_categorically = table->counts.events;
-		return;
-	}
-	table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
-	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
-						" fact pg_catalog.tid, in_both pg_catalog.bool)",
-						table->events));
 }
 
 /*
@@ -692,58 +677,44 @@ AnalyzeChanged(Merge *merge, Stop *stop)
 }
 
 /*
- * Find the mixed events of all tables, and count the others by the check that
- * skips them.
+ * Begin a search for the events of some groups.
  */
 void
-FindMixedEvents(Merge *merge)
+BeginSearch(Merge *merge, List *stops, List *groups, Search *search)
 {
-	List	   *stops = FindStops(merge->tables, merge->others);
-	bool		any = false;
 	ListCell   *lc;
-	instr_time	start;
 
+	CountFacts(stops, search);
 	foreach(lc, stops)
-	{
-		Stop	   *stop = lfirst(lc);
-
-		if (stop->table == NULL)
-			continue;
-		StartClock(&start);
-		ReportActivity(merge, stop->table, "finding mixed events of");
-		StopCategorically(merge, stop);
-		any |= stop->table->events != NULL;
-		StopClock(stop->table, STAGE_FRIENDS, &start);
-	}
-	if (!any)
-		return;
-
-	MeasureDistances(stops);
+		((Stop *) lfirst(lc))->origin = false;
+	foreach(lc, groups)
+		((HandlerGroup *) lfirst(lc))->stop->origin = true;
+	MeasureDistances(stops, search->hops);
 	SetEverywhere(stops);
-	StartClock(&start);
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);
 
-		if (stop->table && stop->distance <= friend_hops)
+		if (stop->table && stop->distance <= search->hops && !stop->analyzed)
+		{
 			AnalyzeChanged(merge, stop);
+			stop->analyzed = true;
+		}
 	}
-	MakeNeighbourhoods(merge, stops);
-	/* What the tables have in common is the first one's */
-	StopClock(linitial(merge->tables), STAGE_FRIENDS, &start);
+	MakeNeighbourhoods(merge, stops, search->hops);
+}
+
+void
+EndSearch(List *stops)
+{
+	ListCell   *lc;
 
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);
 
-		if (stop->table == NULL || stop->table->events == NULL)
-			continue;
-		StartClock(&start);
-		ReportActivity(merge, stop->table, "finding mixed events of");
-		LookAtEvents(merge, stop);
-		StopClock(stop->table, STAGE_FRIENDS, &start);
+		if (stop->neighbourhood)
+			SqlUtility(psprintf("DROP TABLE %s", stop->neighbourhood));
+		stop->neighbourhood = NULL;
 	}
-	foreach(lc, stops)
-		if (((Stop *) lfirst(lc))->neighbourhood)
-		SqlUtility(psprintf("DROP TABLE %s", ((Stop *) lfirst(lc))->neighbourhood));
 }

@@ -30,6 +30,7 @@
 #include "parser/parse_func.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -37,6 +38,7 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
+#include "befriend.h"
 #include "compat.h"
 #include "handler.h"
 #include "rule.h"
@@ -198,6 +200,30 @@ FunctionHandler(Oid fact_table, const char *name)
 	return handler;
 }
 
+/*
+ * Take what limits a declared handler: its friends, and its conditions.
+ */
+static void
+TakeLimits(FactTable *table, Handler *handler, Datum *values, bool *nulls)
+{
+	Datum	   *friends;
+	int			count = 0;
+
+	if (!nulls[0])
+		deconstruct_array(DatumGetArrayTypePCopy(values[0]), REGCLASSOID, sizeof(Oid), true,
+						  TYPALIGN_INT, &friends, NULL, &count);
+	for (int i = 0; i < count; i++)
+		handler->friends = lappend_oid(handler->friends, DatumGetObjectId(friends[i]));
+	if (!nulls[1])
+		handler->only_when = ResolveFactCondition(table->destination, InvalidOid,
+												  TextDatumGetCString(values[1]),
+												  "factmerge_add_handler()", table->name);
+	if (!nulls[2])
+		handler->stop_when = ResolveFactCondition(InvalidOid, InvalidOid,
+												  TextDatumGetCString(values[2]),
+												  "factmerge_add_handler()", table->name);
+}
+
 /* Adds a declared handler to its table */
 static void
 AddDeclared(Datum *values, bool *nulls, void *arg)
@@ -209,6 +235,7 @@ AddDeclared(Datum *values, bool *nulls, void *arg)
 
 	handler->priority = DatumGetInt32(values[1]);
 	handler->found_from_this = strcmp(TextDatumGetCString(values[2]), "this") == 0;
+	TakeLimits(table, handler, values + 3, nulls + 3);
 	table->handlers = lappend(table->handlers, handler);
 	MemoryContextSwitchTo(context);
 }
@@ -266,13 +293,40 @@ LoadHandlers(List *tables)
 			table->handlers = lappend(table->handlers, lfirst(h));
 		SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
 		SqlForEachRow(InvalidSnapshot,
-					  "SELECT handler, priority, found_from FROM factmerge.handler"
+					  "SELECT handler, priority, found_from, friends, only_when, stop_when FROM factmerge.handler"
 					  " WHERE fact_table = $1", &args, AddDeclared, table);
 		foreach(h, table->handlers)
 			if (((Handler *) lfirst(h))->kind == HANDLER_SET_FUNCTION)
 			(void) FindTarget(tables, lfirst(h));
 		list_sort(table->handlers, CompareHandlers);
 	}
+}
+
+/*
+ * The condition that a handler has for its events, to append to WHERE, given
+ * where the event's fact lies.
+ */
+char *
+OnlyWhen(FactTable *table, Handler *handler, const char *relation, const char *place)
+{
+	if (handler->only_when == NULL)
+		return "";
+	return psprintf(" AND EXISTS (SELECT FROM %s AS fact WHERE fact.tableoid = %s AND fact.ctid = %s AND (%s))",
+					QualifiedRelation(table->destination), relation, place, handler->only_when);
+}
+
+/*
+ * Whether a handler has nothing to do, whatever has happened.
+ */
+bool
+StopsAnyway(Merge *merge, Handler *handler)
+{
+	char	  **row;
+
+	if (handler->stop_when == NULL)
+		return false;
+	row = SqlFetchRow(merge->snapshot, psprintf("SELECT %s", handler->stop_when), NULL);
+	return row[0] != NULL && row[0][0] == 't';
 }
 
 /*

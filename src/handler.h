@@ -27,6 +27,10 @@ typedef struct Handler
 	bool		found_from_this;
 	Oid			function;
 	Oid			target;			/* table whose rows a set function returns */
+	List	   *friends;		/* Oids: tables that it may inspect, NIL for all */
+	char	   *only_when;		/* SQL over fact, or NULL */
+	char	   *stop_when;		/* SQL, or NULL */
+	char	   *events;			/* table of its mixed events, or NULL */
 } Handler;
 
 /* A handler and its table, to be put in order */
@@ -44,6 +48,9 @@ extern Handler *FunctionHandler(Oid fact_table, const char *name);
 extern List *ConstraintTriggers(FactTable *table);
 extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);
+extern char *OnlyWhen(FactTable *table, Handler *handler,
+					  const char *relation, const char *place);
+extern bool StopsAnyway(Merge *merge, Handler *handler);
 extern char *DescribeHandler(Handler *handler);
 
 extern HandlerRun *BeginHandler(Merge *merge, FactTable *table, Handler *handler);

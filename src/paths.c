@@ -162,7 +162,7 @@ HaveMet(List *walks, Walk *walk)
  * The tables of which some fact could be a friend of a fact at this stop.
  */
 List *
-FriendStops(Stop *origin)
+FriendStops(Stop *origin, int hops)
 {
 	Walk		start = {.origin = origin, .at = origin};
 	List	   *walks = list_make1(&start);
@@ -176,7 +176,7 @@ FriendStops(Stop *origin)
 
 		if (walk->hops > 0)
 			friends = list_append_unique_ptr(friends, walk->at);
-		if (walk->hops == friend_hops)
+		if (walk->hops >= hops)
 			continue;
 		foreach(lc, StepOn(walk))
 			if (!HaveMet(walks, lfirst(lc)))
@@ -210,7 +210,54 @@ DescribeStep(Walk *walk)
 }
 
 /*
- * factmerge_friends(name): every path from a fact table to a friend table.
+ * Return a path to a friend; without hops it is a condition.
+ */
+static void
+ReturnPath(ReturnSetInfo *result, Oid fact_table, Oid friend_table, int hops, char *path)
+{
+	Datum		values[4] = {ObjectIdGetDatum(fact_table), ObjectIdGetDatum(friend_table),
+	Int32GetDatum(hops), CStringGetTextDatum(path)};
+	bool		nulls[4] = {false, false, hops == 0, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * Return the paths of so many foreign keys from a table, those to one table only
+ * unless it is invalid, and none that are no longer than others returned before.
+ */
+static void
+ReturnPaths(ReturnSetInfo *result, Stop *stop, int hops, Oid only, int longer_than)
+{
+	List	   *walks = list_make1(palloc0(sizeof(Walk)));
+
+	*(Walk *) linitial(walks) = (Walk)
+	{
+		.origin = stop,.at = stop,.path = pstrdup(quote_identifier(stop->table->name))
+	};
+	for (int i = 0; i < list_length(walks); i++)
+	{
+		Walk	   *walk = list_nth(walks, i);
+		ListCell   *next;
+
+		CHECK_FOR_INTERRUPTS();
+		if (walk->hops > 0)
+		{
+			walk->path = DescribeStep(walk);
+			if (walk->at->table && walk->hops > longer_than &&
+				(!OidIsValid(only) || walk->at->relation == only))
+				ReturnPath(result, stop->relation, walk->at->relation, walk->hops, walk->path);
+		}
+		if (walk->hops >= hops)
+			continue;
+		foreach(next, StepOn(walk))
+			walks = lappend(walks, lfirst(next));
+	}
+}
+
+/*
+ * factmerge_friends(name): every path from a fact table to a friend table, and
+ * every friend that is declared.
  */
 Datum
 factmerge_friends(PG_FUNCTION_ARGS)
@@ -227,40 +274,22 @@ factmerge_friends(PG_FUNCTION_ARGS)
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);
-		List	   *walks;
+		int			hops = friend_hops;
+		List	   *friends;
+		ListCell   *f;
 
 		if (stop->table == NULL)
 			continue;
-		walks = list_make1(palloc0(sizeof(Walk)));
-		*(Walk *) linitial(walks) = (Walk)
+		friends = LoadFriends(stop->table, &hops);
+		ReturnPaths(result, stop, hops, InvalidOid, 0);
+		foreach(f, friends)
 		{
-			.origin = stop,.at = stop,.path = pstrdup(quote_identifier(stop->table->name))
-		};
-		for (int i = 0; i < list_length(walks); i++)
-		{
-			Walk	   *walk = list_nth(walks, i);
-			ListCell   *next;
+			Friend	   *friend = lfirst(f);
 
-			CHECK_FOR_INTERRUPTS();
-			if (walk->hops > 0)
-			{
-				walk->path = DescribeStep(walk);
-				if (walk->at->table)
-				{
-					Datum		values[4] = {ObjectIdGetDatum(stop->relation),
-						ObjectIdGetDatum(walk->at->relation),
-						Int32GetDatum(walk->hops),
-					CStringGetTextDatum(walk->path)};
-					bool		nulls[4] = {false};
-
-					tuplestore_putvalues(result->setResult, result->setDesc,
-										 values, nulls);
-				}
-			}
-			if (walk->hops == friend_hops)
-				continue;
-			foreach(next, StepOn(walk))
-				walks = lappend(walks, lfirst(next));
+			if (friend->condition)
+				ReturnPath(result, stop->relation, friend->relation, 0, friend->condition);
+			else
+				ReturnPaths(result, stop, DECLARED_HOPS, friend->relation, hops);
 		}
 	}
 	SqlFinish();

@@ -542,6 +542,21 @@ NameArray(List *names)
 }
 
 /*
+ * A value of type regclass[], of a list of Oids.
+ */
+Datum
+RelationArray(List *relations)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(relations), 1));
+	ListCell   *lc;
+
+	foreach(lc, relations)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID,
+										   sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/*
  * The schema-qualified, quoted name of a relation.
  */
 char *

@@ -73,6 +73,7 @@ extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
 
 extern Datum NameDatum(const char *name);
 extern Datum NameArray(List *names);
+extern Datum RelationArray(List *relations);
 extern char *QualifiedRelation(Oid relation);
 extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);

@@ -161,12 +161,12 @@ ReplayMixed(Merge *merge)
 	{
 		Turn	   *turn = lfirst(lc);
 
-		if (turn->table->events == NULL || turn->table->counts.replayed == 0)
+		if (turn->handler->events == NULL)
 			continue;
 		/* Facts lie in the order in which they were copied */
 		RunHandler(merge, turn->table, turn->handler,
 				   psprintf("SELECT relation, fact FROM %s%s ORDER BY relation, fact",
-							turn->table->events,
+							turn->handler->events,
 							turn->handler->found_from_this ? "" : " WHERE NOT in_both"));
 	}
 }
@@ -223,10 +223,11 @@ ReplayDerived(Merge *merge, FactTable *table, int round)
 	{
 		Handler    *handler = lfirst(lc);
 
-		if (handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION)
+		if ((handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION) &&
+			!StopsAnyway(merge, handler))
 			RunHandler(merge, table, handler,
-					   psprintf("SELECT relation, fact FROM %s WHERE round = %d ORDER BY relation, fact",
-								seen, round));
+					   psprintf("SELECT s.relation, s.fact FROM %s AS s WHERE s.round = %d%s ORDER BY s.relation, s.fact",
+								seen, round, OnlyWhen(table, handler, "s.relation", "s.fact")));
 	}
 	return count;
 }
@@ -360,13 +361,8 @@ ReplayEvents(Merge *merge)
 
 	if (any || merge->derives_while_copying)
 		CountDerived(merge);
-	foreach(lc, merge->tables)
-	{
-		FactTable  *table = lfirst(lc);
-
-		if (table->events)
-			SqlUtility(psprintf("DROP TABLE %s", table->events));
-	}
+	foreach(lc, merge->event_tables)
+		SqlUtility(psprintf("DROP TABLE %s", (char *) lfirst(lc)));
 }
 
 /*
@@ -407,9 +403,11 @@ ApplyToAll(Merge *merge)
 		{
 			Turn	   *turn = lfirst(lc);
 
-			RunHandler(merge, turn->table, turn->handler,
-					   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t",
-								QualifiedRelation(turn->table->destination)));
+			if (!StopsAnyway(merge, turn->handler))
+				RunHandler(merge, turn->table, turn->handler,
+						   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t WHERE true%s",
+									QualifiedRelation(turn->table->destination),
+									OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid")));
 		}
 		after = CountFacts(merge->tables);
 	} while (after > before);

@@ -546,19 +546,6 @@ factmerge_drop_rule(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The Oids of relations as regclass[] */
-static Datum
-RelationArray(List *relations)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(list_length(relations), 1));
-	ListCell   *lc;
-
-	foreach(lc, relations)
-		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID,
-										   sizeof(Oid), true, TYPALIGN_INT));
-}
-
 /*
  * factmerge_rules(name): the rules that derive facts of a schema.
  */

@@ -141,12 +141,15 @@ TakeTolerances(FactTable *table, Relation relation, SameRule *rule, Jsonb *toler
 static void
 TakeCondition(FactTable *table, Relation relation, SameRule *rule, const char *condition)
 {
+	ConditionRows rows = {condition, 2, {relation, relation}, {"source", "destination"},
+		"factmerge_set_sameness()", RelationGetRelationName(relation),
+	"Which facts are the same would depend on when they are compared."};
 	List	   *names;
 	ListCell   *lc;
 
 	if (condition == NULL)
 		return;
-	rule->condition = ResolveCondition(relation, condition, &names);
+	rule->condition = ResolveCondition(&rows, &names);
 	foreach(lc, names)
 		rule->conditional = list_append_unique_ptr(rule->conditional,
 												   NamedColumn(table, lfirst(lc)));

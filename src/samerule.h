@@ -62,10 +62,6 @@ typedef struct SameRule
 	List	   *columns;		/* of Column: all that the rule looks at */
 } SameRule;
 
-/* condition.c */
-extern char *ResolveCondition(Relation relation, const char *condition,
-							  List **names);
-
 /* tolerance.c */
 extern Tolerance *MakeTolerance(Relation relation, Column *column,
 								JsonbValue *value);

@@ -152,9 +152,10 @@ static void
 RunOnEvents(Merge *merge, Turn *turn, int64 first, int64 last)
 {
 	RunHandler(merge, turn->table, turn->handler,
-			   psprintf("SELECT relation, fact, number FROM %s WHERE number BETWEEN "
-						INT64_FORMAT " AND " INT64_FORMAT " ORDER BY number",
-						turn->table->events, first, last));
+			   psprintf("SELECT e.relation, e.fact, e.number FROM %s AS e WHERE e.number BETWEEN "
+						INT64_FORMAT " AND " INT64_FORMAT "%s ORDER BY e.number",
+						turn->table->events, first, last,
+						OnlyWhen(turn->table, turn->handler, "e.relation", "e.fact")));
 }
 
 /*
@@ -201,7 +202,7 @@ VerifyHandler(Merge *merge, Turn *turn, int64 above)
 {
 	int64		last = turn->table->counts.replayed;
 
-	if (last <= above)
+	if (last <= above || StopsAnyway(merge, turn->handler))
 		return;
 	if (turn->handler->kind == HANDLER_STATEMENT_TRIGGER)
 		(void) Halve(merge, turn, above + 1, last);
