@@ -299,6 +299,14 @@ SELECT factmerge_add_handler('south_calendar.departure', 'south_calendar.find_do
 SELECT copied, unhandled, replayed, derived
 FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
 
+SELECT factmerge_add_handler('south_calendar.departure', 'south_calendar.find_doubtful');
+SELECT factmerge_drop_friend('south_calendar.departure', 'south_calendar.holiday');
+SELECT factmerge_add_friend('south_calendar.departure', 'south_calendar.departure', 'fact.day = friend.day');
+INSERT INTO south_calendar.departure VALUES ('S1', 'IT', '2026-05-17');
+
+SELECT copied, replayed, derived
+FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
+
 SELECT copied, replayed, derived FROM factmerge_merge('west', 'south');
 SELECT fact_table, fact, found_by, event FROM factmerge_verify('south');
 

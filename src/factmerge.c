@@ -24,6 +24,7 @@ int			friend_hops = 2;
 int			rebuild_indexes = REBUILD_AUTO;
 bool		replay_inexact = true;
 int			on_conflict = CONFLICT_KEEP;
+int			unsound_handler = UNSOUND_WARN;
 
 static const struct config_enum_entry rebuild_indexes_options[] = {
 	{"auto", REBUILD_AUTO, false},
@@ -38,8 +39,15 @@ static const struct config_enum_entry on_conflict_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry unsound_handler_options[] = {
+	{"warn", UNSOUND_WARN, false},
+	{"error", UNSOUND_ERROR, false},
+	{"ignore", UNSOUND_IGNORE, false},
+	{NULL, 0, false}
+};
+
 /*
- * Define the settings.
+ * Define the settings, and have statements of handlers watched.
  */
 void
 _PG_init(void)
@@ -66,5 +74,12 @@ _PG_init(void)
 							 &on_conflict, CONFLICT_KEEP,
 							 on_conflict_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("factmerge.unsound_handler",
+							 "What a merge does where a handler reads a fact table that holds no friends.",
+							 "A merge may miss what such a handler finds: warn tells which friend is to be declared, error stops the merge, ignore does not look.",
+							 &unsound_handler, UNSOUND_WARN,
+							 unsound_handler_options, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("factmerge");
+	InstallGuard();
 }

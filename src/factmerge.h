@@ -26,6 +26,7 @@ extern int	friend_hops;
 extern int	rebuild_indexes;
 extern bool replay_inexact;
 extern int	on_conflict;
+extern int	unsound_handler;
 
 typedef enum RebuildIndexes
 {
@@ -39,6 +40,13 @@ typedef enum OnConflict
 	CONFLICT_KEEP,
 	CONFLICT_ERROR
 } OnConflict;
+
+typedef enum UnsoundHandler
+{
+	UNSOUND_WARN,
+	UNSOUND_ERROR,
+	UNSOUND_IGNORE
+} UnsoundHandler;
 
 /* The names of the two columns that factmerge adds to a fact table */
 #define PROVENANCE_COLUMN	"factmerge_provenance"
@@ -358,6 +366,10 @@ extern void FindMixedEvents(Merge *merge);
 
 /* replay.c */
 extern void ReplayEvents(Merge *merge);
+
+/* guard.c */
+extern void InstallGuard(void);
+extern void EndGuard(void);
 
 /* verify.c */
 extern void NumberEvent(Merge *merge, int64 number);

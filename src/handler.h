@@ -57,6 +57,9 @@ extern HandlerRun *BeginHandler(Merge *merge, FactTable *table, Handler *handler
 extern void HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot);
 extern void EndHandler(HandlerRun *run);
 
+/* guard.c */
+extern void BeginGuard(Merge *merge, FactTable *table, Handler *handler);
+
 /* replay.c */
 extern void PrepareSession(Merge *merge);
 extern List *TakeTurns(Merge *merge);

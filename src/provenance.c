@@ -79,6 +79,7 @@ EnterMerge(MemoryContext context)
 	callback->arg = NULL;
 	MemoryContextRegisterResetCallback(context, callback);
 	state.merging = true;
+	EndGuard();					/* an error may have left it behind */
 
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(RelationNumber);

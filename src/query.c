@@ -600,6 +600,22 @@ QualifiedCollation(Oid collation)
 }
 
 /*
+ * The name of the schema that a type is in.
+ */
+char *
+TypeSchema(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	char	   *schema;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	schema = get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+	ReleaseSysCache(tuple);
+	return schema;
+}
+
+/*
  * The qualified name of a type, with its modifier.
  */
 char *

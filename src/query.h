@@ -77,6 +77,7 @@ extern Datum RelationArray(List *relations);
 extern char *QualifiedRelation(Oid relation);
 extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);
+extern char *TypeSchema(Oid type);
 extern char *TypeText(Oid type, int32 typmod);
 extern Oid	UsableOperator(Oid operator, Oid type);
 extern Oid	EqualityOperator(Oid type);

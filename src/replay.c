@@ -164,10 +164,12 @@ ReplayMixed(Merge *merge)
 		if (turn->handler->events == NULL)
 			continue;
 		/* Facts lie in the order in which they were copied */
+		BeginGuard(merge, turn->table, turn->handler);
 		RunHandler(merge, turn->table, turn->handler,
 				   psprintf("SELECT relation, fact FROM %s%s ORDER BY relation, fact",
 							turn->handler->events,
 							turn->handler->found_from_this ? "" : " WHERE NOT in_both"));
+		EndGuard();
 	}
 }
 
