@@ -56,6 +56,13 @@ for my $schema (qw(a b c)) {
             target integer REFERENCES $schema."Place", PRIMARY KEY (source, target))},
         qq{CREATE TABLE $schema.way (source integer REFERENCES $schema."Place",
             target integer REFERENCES $schema."Place", PRIMARY KEY (source, target))},
+        qq{CREATE TABLE $schema.tour (source integer REFERENCES $schema."Place",
+            target integer REFERENCES $schema."Place", PRIMARY KEY (source, target))},
+        # A rule, and friends
+        "SELECT factmerge_add_rule('two roads', '$schema.tour(source, target)',
+            'SELECT r.source, s.target FROM road r JOIN road s ON s.source = r.target')",
+        "SELECT factmerge_add_friend('$schema.road', '$schema.tour', 'fact.source = friend.target AND fact.target > 0')",
+        "SELECT factmerge_set_friend_hops('$schema.tour', 3)",
         # A declared function, which the server does not call by itself, and a
         # trigger that derives nothing
         "CREATE FUNCTION $schema.on_road($schema.road) RETURNS void LANGUAGE plpgsql
@@ -93,16 +100,20 @@ sub kept {
         $table => $dbh->selectall_arrayref("SELECT x::text FROM $table x ORDER BY $order")
     } ([ 'factmerge.merge', 'merge_id' ], [ 'factmerge.merge_table', 'merge_id, "position"' ],
         [ 'factmerge.conflict', '1' ], [ 'factmerge.key_map', 'source, fact_table::text' ],
-        [ 'factmerge.handler', '1' ], [ 'factmerge.ignored_trigger', '1' ]);
+        [ 'factmerge.handler', '1' ], [ 'factmerge.ignored_trigger', '1' ], [ 'factmerge.rule', '1' ],
+        [ 'factmerge.friend', '1' ], [ 'factmerge.friend_hops', '1' ]);
     for my $map (@{ $dbh->selectcol_arrayref('SELECT map::text FROM factmerge.key_map ORDER BY 1') }) {
         $kept{$map} = $dbh->selectall_arrayref("SELECT x::text FROM $map x ORDER BY 1");
     }
     $kept{sequences} = $dbh->selectall_arrayref(
-        'SELECT m.last_value, m.is_called, k.last_value, k.is_called
-         FROM factmerge.merge_merge_id_seq m, factmerge.key_map_number k');
+        'SELECT m.last_value, m.is_called, k.last_value, k.is_called, r.last_value, r.is_called
+         FROM factmerge.merge_merge_id_seq m, factmerge.key_map_number k, factmerge.rule_number r');
+    $kept{rules} = $dbh->selectall_arrayref(q{SELECT r::text FROM factmerge_rules('b') r});
+    $kept{triggers} = $dbh->selectall_arrayref(
+        'SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2');
     $kept{facts} = $dbh->selectall_arrayref(
         q{SELECT x::text FROM b."Place" x UNION ALL SELECT x::text FROM b.road x
-          UNION ALL SELECT x::text FROM b.way x ORDER BY 1});
+          UNION ALL SELECT x::text FROM b.way x UNION ALL SELECT x::text FROM b.tour x ORDER BY 1});
     $kept{defaults} = $dbh->selectall_arrayref(
         q{SELECT table_schema, table_name, column_name, column_default FROM information_schema.columns
           WHERE column_name LIKE 'factmerge%' AND table_schema = 'b' ORDER BY 1, 2, 3});
@@ -131,7 +142,15 @@ sub go_on {
               FROM b.road x JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target
           UNION ALL SELECT 'way ' || s.name || t.name, x.factmerge_provenance, x.factmerge_merge
               FROM b.way x JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target
+          UNION ALL SELECT 'tour ' || s.name || t.name, x.factmerge_provenance, x.factmerge_merge
+              FROM b.tour x JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target
           ORDER BY 1});
+    # The rule goes on with ordinary work
+    $dbh->do(q{INSERT INTO b.road SELECT s.id, t.id FROM b."Place" s, b."Place" t WHERE s.name = 's' AND t.name = 'y'});
+    push @said, $dbh->selectcol_arrayref(
+        q{SELECT s.name || t.name FROM b.tour JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target
+          WHERE t.name = 'y'});
+    $dbh->do(q{SELECT factmerge_saturate('b')});
     return { said => \@said, facts => $facts,
         verified => $dbh->selectall_arrayref(q{SELECT * FROM factmerge_verify('b')}) };
 }
@@ -139,7 +158,9 @@ sub go_on {
 my $before = kept($dbh);
 is(scalar @{ $before->{'factmerge.handler'} }, 3, 'there are handlers to carry');
 is(scalar @{ $before->{'factmerge.conflict'} }, 1, '... a conflict');
-is(scalar @{ $before->{'factmerge.key_map'} }, 3, '... key maps');
+is(scalar @{ $before->{'factmerge.key_map'} }, 4, '... key maps');
+is(scalar @{ $before->{rules} }, 1, '... a rule');
+is(scalar @{ $before->{'factmerge.friend'} }, 3, '... friends');
 is_deeply(
     $dbh->selectcol_arrayref(
         q{SELECT s.name || t.name || w.factmerge_provenance FROM b.way w JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target}),
@@ -159,8 +180,9 @@ my $after = go_on($dbh);
 is_deeply($after->{said},
     # a: places 4, of which z is new; roads 2, of which z>q is.  Its way z>r is
     # new; p>q, in both, now has friends on either side and is replayed, too.
-    # c: o and s are new, r>s and o>p; ways q>s and o>q are
-    [ [ 2, 6, 4, 2, 1, 2, 1 ], [ 3, 6, 2, 4, 0, 2, 2 ] ], 'the original goes on')
+    # c: o and s are new, r>s and o>p; ways q>s and o>q are.  The rule says the same
+    # of tours.
+    [ [ 2, 6, 4, 2, 1, 2, 2 ], [ 3, 6, 2, 4, 0, 2, 4 ], ['ry'] ], 'the original goes on')
     or diag(explain($after->{said}));
 is_deeply($after->{verified}, [], '... and is saturated');
 
