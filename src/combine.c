@@ -151,7 +151,7 @@ AppendPart(StringInfo sql, Merge *merge, FactTable *table, Part part)
 						part == PART_BOTH ? SIDE_BOTH : SIDE_IN_SOURCE);
 	if (part == PART_BOTH)
 		return !blurred && table->counts.in_both > 0;
-	return part == PART_IN_SOURCE || !table->paired ||
+	return part == PART_IN_SOURCE || !table->paired || MayFold(table) ||
 		table->destination_facts > table->counts.in_both;
 }
 

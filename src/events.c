@@ -13,6 +13,11 @@
  * are several groups, each puts its verdict on every event of the source's own
  * into a table for that.
  *
+ * What takes facts of both sides is found from the source's as well as from the
+ * destination's.  So where setting factmerge.replay_side says so, the mixed events
+ * of the destination are replayed: of its own facts that have a friend which only
+ * the source has.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -25,6 +30,16 @@
 #include "factmerge.h"
 #include "friends.h"
 #include "handler.h"
+#include "rule.h"
+
+/*
+ * What tells tables for events of the destination from those for the source's.
+ */
+static const char *
+Suffix(Merge *merge)
+{
+	return merge->from_destination ? "_destination" : "";
+}
 
 /*
  * Whether a handler's events are as a group's are.
@@ -73,7 +88,8 @@ static List *
 GroupHandlers(Merge *merge, Stop *stop)
 {
 	List	   *groups = NIL;
-	char	   *verdicts = psprintf("pg_temp.factmerge_verdict_%d", stop->table->position);
+	char	   *verdicts = psprintf("pg_temp.factmerge_verdict_%d%s", stop->table->position,
+									   Suffix(merge));
 	ListCell   *lc;
 	ListCell   *g;
 
@@ -110,7 +126,8 @@ GroupHandlers(Merge *merge, Stop *stop)
  * furthest with one of them counts.
  */
 static void
-CountVerdicts(Merge *merge, FactTable *table, char *verdicts, bool any_stopped)
+CountVerdicts(Merge *merge, FactTable *table, char *verdicts, bool any_stopped,
+			  int64 own, int64 both)
 {
 	char	  **row = SqlFetchRow(merge->snapshot,
 								  psprintf("SELECT pg_catalog.count(*) FILTER (WHERE j.in_both AND j.verdict = 2),"
@@ -122,16 +139,31 @@ CountVerdicts(Merge *merge, FactTable *table, char *verdicts, bool any_stopped)
 	Counts	   *counts = &table->counts;
 	int64		rest;
 
-	counts->skipped_in_both = counts->in_both - pg_strtoint64(row[0]);
+	counts->skipped_in_both = both - pg_strtoint64(row[0]);
 	counts->replayed = pg_strtoint64(row[0]) + pg_strtoint64(row[1]);
 	counts->skipped_one_sided = pg_strtoint64(row[2]);
 	counts->skipped_friends_in_both = pg_strtoint64(row[3]);
-	rest = counts->copied - pg_strtoint64(row[1]) - counts->skipped_one_sided -
+	rest = own - pg_strtoint64(row[1]) - counts->skipped_one_sided -
 		counts->skipped_friends_in_both;
 	if (any_stopped)
 		counts->skipped_categorically = rest;
 	else
 		counts->unhandled = rest;
+}
+
+/*
+ * How many facts of a table only the destination has.
+ */
+static int64
+CountOwnFacts(Merge *merge, FactTable *table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT pg_catalog.count(*) FROM %s AS x WHERE ",
+					 QualifiedRelation(table->destination));
+	AppendSideCondition(&sql, merge, table, "x", SIDE_DESTINATION);
+	return SqlFetchInt64(merge->snapshot, sql.data, NULL);
 }
 
 /*
@@ -144,9 +176,18 @@ CountEvents(Merge *merge, FactTable *table, List *groups)
 	HandlerGroup *group = NULL;
 	bool		any_stopped = false;
 	bool		any_looking = false;
+	int64		own = counts->copied;
+	int64		both = counts->in_both;
 	ListCell   *lc;
 
-	counts->events = counts->source_facts;
+	if (merge->from_destination)
+	{
+		own = CountOwnFacts(merge, table);
+		both = table->destination_facts - own;
+	}
+	counts->events = own + both;
+	counts->unhandled = counts->skipped_categorically = counts->skipped_in_both = 0;
+	counts->skipped_friends_in_both = counts->skipped_one_sided = counts->replayed = 0;
 	foreach(lc, groups)
 	{
 		if (((HandlerGroup *) lfirst(lc))->stop->table != table)
@@ -160,13 +201,13 @@ CountEvents(Merge *merge, FactTable *table, List *groups)
 	else if (!any_looking)
 		counts->skipped_categorically = counts->events;
 	else if (group->verdicts)
-		CountVerdicts(merge, table, group->verdicts, any_stopped);
+		CountVerdicts(merge, table, group->verdicts, any_stopped, own, both);
 	else
 	{
-		counts->skipped_in_both = counts->in_both - group->mixed_in_both;
+		counts->skipped_in_both = both - group->mixed_in_both;
 		counts->replayed = group->mixed_in_both + group->mixed;
 		counts->skipped_one_sided = group->one_sided;
-		counts->skipped_friends_in_both = counts->copied - group->mixed - group->one_sided;
+		counts->skipped_friends_in_both = own - group->mixed - group->one_sided;
 	}
 }
 
@@ -179,25 +220,30 @@ LookAtEvents(Merge *merge, HandlerGroup *group)
 {
 	char	  **row;
 
-	group->events = psprintf("pg_temp.factmerge_event_%d_%d", group->stop->table->position,
-							 group->number);
+	const char *own = merge->from_destination ? "l.from_destination" : "l.from_source";
+	const char *other = merge->from_destination ? "l.from_source" : "l.from_destination";
+
+	group->events = psprintf("pg_temp.factmerge_event_%d_%d%s", group->stop->table->position,
+							 group->number, Suffix(merge));
 	merge->event_tables = lappend(merge->event_tables, group->events);
 	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
 						" fact pg_catalog.tid, in_both pg_catalog.bool)", group->events));
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("WITH looked_at AS MATERIALIZED (%s),"
 							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both AND NOT l.inexact"
-							   " FROM looked_at AS l WHERE l.from_destination AND (l.from_source OR NOT l.in_both))%s"
-							   " SELECT pg_catalog.count(*) FILTER (WHERE in_both AND from_destination AND from_source),"
-							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND from_destination),"
-							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND NOT from_destination AND from_source)"
-							   " FROM looked_at",
+							   " FROM looked_at AS l WHERE %s AND (%s OR NOT l.in_both))%s"
+							   " SELECT pg_catalog.count(*) FILTER (WHERE in_both AND %s AND %s),"
+							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND %s),"
+							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND NOT %s AND %s)"
+							   " FROM looked_at AS l",
 							   EventsLookedAt(merge, group, &group->search, group->found), group->events,
+							   other, own,
 							   group->verdicts == NULL ? "" :
 							   psprintf(", judged AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both,"
-										" CASE WHEN l.from_destination AND (l.from_source OR NOT l.in_both) THEN 2"
-										" WHEN l.from_source THEN 1 ELSE 0 END FROM looked_at AS l)",
-										group->verdicts)), NULL);
+										" CASE WHEN %s AND (%s OR NOT l.in_both) THEN 2"
+										" WHEN %s THEN 1 ELSE 0 END FROM looked_at AS l)",
+										group->verdicts, other, own, own),
+							   other, own, other, other, own), NULL);
 	group->mixed_in_both = pg_strtoint64(row[0]);
 	group->mixed = pg_strtoint64(row[1]);
 	group->one_sided = pg_strtoint64(row[2]);
@@ -205,6 +251,18 @@ LookAtEvents(Merge *merge, HandlerGroup *group)
 		SqlUtility(psprintf("ANALYZE %s", group->events));
 	else
 		group->events = NULL;
+}
+
+/*
+ * Whether only the side whose events are not replayed has facts at a stop.
+ */
+static bool
+HasFactsOfOther(Merge *merge, Stop *stop)
+{
+	if (!HasOneSidedFacts(stop))
+		return false;
+	return merge->from_destination ? stop->table && stop->table->counts.copied > 0 :
+		HasDestinationOnlyFacts(merge, stop);
 }
 
 /*
@@ -220,7 +278,7 @@ StopsCategorically(Merge *merge, HandlerGroup *group, List *stops)
 		return false;
 	CountFacts(stops, &group->search);
 	foreach(lc, FriendStops(group->stop, group->search.hops))
-		if (HasOneSidedFacts(lfirst(lc)) && HasDestinationOnlyFacts(merge, lfirst(lc)))
+		if (HasFactsOfOther(merge, lfirst(lc)))
 		return false;
 	CountFacts(stops, NULL);
 	foreach(lc, group->friends)
@@ -229,7 +287,7 @@ StopsCategorically(Merge *merge, HandlerGroup *group, List *stops)
 		Stop	   *stop = lfirst(s);
 
 		if (stop->relation == ((Friend *) lfirst(lc))->relation &&
-			HasOneSidedFacts(stop) && HasDestinationOnlyFacts(merge, stop))
+			HasFactsOfOther(merge, stop))
 			return false;
 	}
 	return true;
@@ -258,7 +316,7 @@ FindByCondition(Merge *merge, HandlerGroup *group, List *stops, Friend *friend, 
 						name, SideText(merge, at, "friend", SIDE_DESTINATION),
 						SideText(merge, at, "friend", SIDE_SOURCE),
 						QualifiedRelation(group->stop->relation), QualifiedRelation(friend->relation),
-						friend->condition, SideText(merge, group->stop, "fact", SIDE_IN_SOURCE),
+						friend->condition, FactsOf(merge, group->stop, "fact"),
 						SideText(merge, at, "friend", SIDE_DESTINATION),
 						SideText(merge, at, "friend", SIDE_SOURCE)), NULL);
 	return name;
@@ -293,8 +351,8 @@ FindDeclaredFriends(Merge *merge, HandlerGroup *group, List *stops)
 	foreach(lc, group->friends)
 	{
 		Friend	   *friend = lfirst(lc);
-		char	   *name = psprintf("pg_temp.factmerge_found_%d_%d_%d", group->stop->table->position,
-									group->number, foreach_current_index(lc));
+		char	   *name = psprintf("pg_temp.factmerge_found_%d_%d_%d%s", group->stop->table->position,
+									group->number, foreach_current_index(lc), Suffix(merge));
 
 		if (friend->condition)
 			name = FindByCondition(merge, group, stops, friend, name);
@@ -353,18 +411,20 @@ LookAtGroups(Merge *merge, List *groups, List *stops)
 }
 
 /*
- * Find the mixed events of all handlers, and count the others by the check that
- * skips them.
+ * Find the mixed events of one side for all handlers, and count the others by the
+ * check that skips them; returns how many are mixed.
  */
-void
-FindMixedEvents(Merge *merge)
+static int64
+FindMixedEventsOf(Merge *merge, bool destination)
 {
 	List	   *stops = FindStops(merge->tables, merge->others);
 	List	   *groups = NIL;
 	List	   *looking = NIL;
+	int64		count = 0;
 	ListCell   *lc;
 	instr_time	start;
 
+	merge->from_destination = destination;
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);
@@ -394,5 +454,94 @@ FindMixedEvents(Merge *merge)
 			((Handler *) lfirst(h))->events = group->events;
 	}
 	foreach(lc, merge->tables)
+	{
 		CountEvents(merge, lfirst(lc), groups);
+		count += ((FactTable *) lfirst(lc))->counts.replayed;
+	}
+	return count;
+}
+
+/*
+ * Whether it is all the same whose mixed events are replayed.  What a fact refers
+ * to must be on its side, lest a handler that hangs on one that refers to the other
+ * is left out; whoever looks at facts must be asked, which nobody does for tables
+ * that only the destination has; and no fact may be the same without being equal.
+ */
+static bool
+IsSymmetric(Merge *merge)
+{
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		if (CountsInexact(table) || table->folds || table->folded)
+			return false;
+		foreach(r, table->references)
+			if (((Reference *) lfirst(r))->target && !((Reference *) lfirst(r))->closed)
+			return false;
+	}
+	foreach(lc, merge->others)
+		if (HasTriggersOfOthers(((FactTable *) lfirst(lc))->destination))
+		return false;
+	return !merge->derives_while_copying;
+}
+
+/* What has been found for the source, to come back to */
+typedef struct Found
+{
+	Counts		counts;
+	List	   *events;			/* of char *: by handler */
+} Found;
+
+static Found *
+KeepFound(FactTable *table)
+{
+	Found	   *found = palloc0(sizeof(Found));
+	ListCell   *lc;
+
+	found->counts = table->counts;
+	foreach(lc, table->handlers)
+		found->events = lappend(found->events, ((Handler *) lfirst(lc))->events);
+	return found;
+}
+
+static void
+ComeBackTo(Found *found, FactTable *table)
+{
+	ListCell   *lc;
+
+	table->counts = found->counts;
+	foreach(lc, table->handlers)
+		((Handler *) lfirst(lc))->events = list_nth(found->events, foreach_current_index(lc));
+}
+
+/*
+ * Find the mixed events that are to be replayed: those of the side that has fewer,
+ * or that is wished for.
+ */
+void
+FindMixedEvents(Merge *merge)
+{
+	List	   *kept = NIL;
+	int64		count;
+	ListCell   *lc;
+
+	if (replay_side == REPLAY_DESTINATION && IsSymmetric(merge))
+	{
+		(void) FindMixedEventsOf(merge, true);
+		return;
+	}
+	count = FindMixedEventsOf(merge, false);
+	if (replay_side != REPLAY_AUTO || count == 0 || !IsSymmetric(merge))
+		return;
+	foreach(lc, merge->tables)
+		kept = lappend(kept, KeepFound(lfirst(lc)));
+	if (FindMixedEventsOf(merge, true) < count)
+		return;
+	merge->from_destination = false;
+	foreach(lc, merge->tables)
+		ComeBackTo(list_nth(kept, foreach_current_index(lc)), lfirst(lc));
 }

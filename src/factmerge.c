@@ -25,6 +25,7 @@ int			rebuild_indexes = REBUILD_AUTO;
 bool		replay_inexact = true;
 int			on_conflict = CONFLICT_KEEP;
 int			unsound_handler = UNSOUND_WARN;
+int			replay_side = REPLAY_SOURCE;
 
 static const struct config_enum_entry rebuild_indexes_options[] = {
 	{"auto", REBUILD_AUTO, false},
@@ -36,6 +37,13 @@ static const struct config_enum_entry rebuild_indexes_options[] = {
 static const struct config_enum_entry on_conflict_options[] = {
 	{"keep", CONFLICT_KEEP, false},
 	{"error", CONFLICT_ERROR, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry replay_side_options[] = {
+	{"source", REPLAY_SOURCE, false},
+	{"destination", REPLAY_DESTINATION, false},
+	{"auto", REPLAY_AUTO, false},
 	{NULL, 0, false}
 };
 
@@ -79,6 +87,12 @@ _PG_init(void)
 							 "A merge may miss what such a handler finds: warn tells which friend is to be declared, error stops the merge, ignore does not look.",
 							 &unsound_handler, UNSOUND_WARN,
 							 unsound_handler_options, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("factmerge.replay_side",
+							 "Whose mixed events a merge replays.",
+							 "Either side's will do where foreign keys are the same on both; auto takes the one that has fewer.",
+							 &replay_side, REPLAY_SOURCE,
+							 replay_side_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("factmerge");
 	InstallGuard();

@@ -27,6 +27,7 @@ extern int	rebuild_indexes;
 extern bool replay_inexact;
 extern int	on_conflict;
 extern int	unsound_handler;
+extern int	replay_side;
 
 typedef enum RebuildIndexes
 {
@@ -47,6 +48,13 @@ typedef enum UnsoundHandler
 	UNSOUND_ERROR,
 	UNSOUND_IGNORE
 } UnsoundHandler;
+
+typedef enum ReplaySide
+{
+	REPLAY_SOURCE,
+	REPLAY_DESTINATION,
+	REPLAY_AUTO
+} ReplaySide;
 
 /* The names of the two columns that factmerge adds to a fact table */
 #define PROVENANCE_COLUMN	"factmerge_provenance"
@@ -204,6 +212,7 @@ typedef struct Merge
 	List	   *tables;			/* of FactTable, in walk order */
 	List	   *others;			/* of FactTable: only the destination has them */
 	List	   *rules;			/* of Rule, see rule.h: of the destination */
+	bool		from_destination;	/* its events are replayed, not the source's */
 	List	   *event_tables;	/* of char *: to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */

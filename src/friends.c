@@ -350,12 +350,13 @@ HasHandlerFoundFromThis(List *handlers)
 
 /*
  * Let paths lead over the facts of the destination, too, where events of facts
- * in both are looked at, which need a friend on either side.
+ * in both are looked at, which need a friend on either side, or events of the
+ * destination.
  */
 static void
-SetEverywhere(List *stops)
+SetEverywhere(Merge *merge, List *stops)
 {
-	bool		everywhere = false;
+	bool		everywhere = merge->from_destination;
 	ListCell   *lc;
 
 	foreach(lc, stops)
@@ -413,13 +414,13 @@ MeasureDistances(List *stops, int hops)
  * look at.
  */
 static bool
-IsWorthwhile(Stop *stop, int round, int hops)
+IsWorthwhile(Merge *merge, Stop *stop, int round, int hops)
 {
 	ListCell   *lc;
 
 	if (stop->distance > hops - round || stop->destination_only)
 		return false;
-	if (round > 1 || hops > 2)
+	if (round > 1 || hops > 2 || merge->from_destination)
 		return true;
 	foreach(lc, stop->arriving)
 		if (((Passage *) lfirst(lc))->from->distance == 0)
@@ -455,7 +456,7 @@ MakeNeighbourhoods(Merge *merge, List *stops, int hops)
 			char	   *name = NULL;
 
 			CHECK_FOR_INTERRUPTS();
-			if (IsWorthwhile(stop, round, hops))
+			if (IsWorthwhile(merge, stop, round, hops))
 				name = MakeNeighbourhood(merge, stop, round,
 										 foreach_current_index(lc));
 			names = lappend(names, name);
@@ -519,7 +520,7 @@ LookForward(EventQuery *query, Merge *merge, Search *search, Passage *passage, i
 	 * otherwise what is in both may be missing, too.
 	 */
 	if (passage->to->neighbourhood && reference->closed && search->hops == 2 &&
-		search->tables == NIL)
+		search->tables == NIL && !merge->from_destination)
 	{
 		appendStringInfo(&query->from_source, " OR NOT e.factmerge_in_both AND n%d.factmerge_from_destination IS NULL",
 						 number);
@@ -587,6 +588,27 @@ CountFacts(List *stops, Search *search)
 }
 
 /*
+ * The condition on facts whose events may be replayed: those that only that side
+ * has whose events are replayed.
+ */
+static char *
+OwnFacts(Merge *merge, Stop *stop, const char *alias)
+{
+	return SideText(merge, stop, alias, merge->from_destination ? SIDE_DESTINATION : SIDE_SOURCE);
+}
+
+/*
+ * The condition on all facts of that side.
+ */
+char *
+FactsOf(Merge *merge, Stop *stop, const char *alias)
+{
+	if (merge->from_destination)
+		return psprintf("%s IS NOT TRUE", SideText(merge, stop, alias, SIDE_SOURCE));
+	return SideText(merge, stop, alias, SIDE_IN_SOURCE);
+}
+
+/*
  * SQL for the events of a table, and what a search finds about each: relation,
  * fact, in_both, inexact, from_destination, from_source.  What has been found about
  * them already is in the tables of found.
@@ -595,6 +617,7 @@ char *
 EventsLookedAt(Merge *merge, HandlerGroup *group, Search *search, List *found)
 {
 	Stop	   *stop = group->stop;
+	char	   *own = OwnFacts(merge, stop, "t");
 	StringInfoData inexact;
 	EventQuery	query;
 	ListCell   *lc;
@@ -628,11 +651,10 @@ EventsLookedAt(Merge *merge, HandlerGroup *group, Search *search, List *found)
 					" factmerge.fact_number(t.tableoid, t.ctid) AS factmerge_number%s"
 					" FROM %s AS t WHERE (%s OR %s)%s) AS e%s",
 					query.from_destination.data, query.from_source.data,
-					SideText(merge, stop, "t", SIDE_SOURCE), inexact.data,
+					own, inexact.data,
 					stop->names ? psprintf(", %s", NameList(stop->names, "t")) : "",
 					QualifiedRelation(stop->relation),
-					SideText(merge, stop, "t", HasHandlerFoundFromThis(group->handlers) ?
-							 SIDE_IN_SOURCE : SIDE_SOURCE),
+					HasHandlerFoundFromThis(group->handlers) ? FactsOf(merge, stop, "t") : own,
 					inexact.data,
 					OnlyWhen(stop->table, linitial(group->handlers), "t.tableoid", "t.ctid"),
 					query.joins.data);
@@ -690,7 +712,7 @@ BeginSearch(Merge *merge, List *stops, List *groups, Search *search)
 	foreach(lc, groups)
 		((HandlerGroup *) lfirst(lc))->stop->origin = true;
 	MeasureDistances(stops, search->hops);
-	SetEverywhere(stops);
+	SetEverywhere(merge, stops);
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);

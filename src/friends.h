@@ -85,6 +85,7 @@ extern bool CountsInexact(FactTable *table);
 extern bool HasOneSidedFacts(Stop *stop);
 extern char *SideText(Merge *merge, Stop *stop, const char *alias, Side side);
 extern bool HasDestinationOnlyFacts(Merge *merge, Stop *stop);
+extern char *FactsOf(Merge *merge, Stop *stop, const char *alias);
 extern void CountFacts(List *stops, Search *search);
 extern void BeginSearch(Merge *merge, List *stops, List *groups,
 						Search *search);

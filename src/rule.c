@@ -37,6 +37,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "rule.h"
@@ -377,21 +378,24 @@ TakeRule(Datum *values, bool *nulls, void *arg)
 }
 
 /*
- * The rules that derive facts of a schema, by name.
+ * The rules that derive facts of a schema, by name.  A transaction that began
+ * before a rule was declared has to keep to it all the same.
  */
 List *
 LoadRules(Oid schema)
 {
 	Loaded		loaded = {NIL, FactRelations(schema), CurrentMemoryContext};
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SqlArgs		args = {0};
 
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(schema));
-	SqlForEachRow(InvalidSnapshot,
+	SqlForEachRow(snapshot,
 				  "SELECT r.target, r.name, r.columns, r.view FROM factmerge.rule AS r"
 				  " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
 				  " JOIN pg_catalog.pg_class AS v ON v.oid OPERATOR(pg_catalog.=) r.view"
 				  " WHERE t.relnamespace OPERATOR(pg_catalog.=) $1 AND v.relkind OPERATOR(pg_catalog.=) 'v'"
 				  " ORDER BY r.name", &args, TakeRule, &loaded);
+	UnregisterSnapshot(snapshot);
 	return loaded.rules;
 }
 

@@ -70,6 +70,7 @@ sub run {
         $self->check_empty if $self->{empty};
         $self->check_other_direction;
         $self->check_three if $self->{three_sides};
+        $self->check_replay_sides if $self->{seed} % 2;
         $self->try_first;
         $self->check_main;
     });
@@ -226,6 +227,32 @@ sub check_other_direction {
         my $error = $self->{database}->error_of(sub { $self->{database}->merge(@{ $self->{schemas} }{qw(b a)}, 0) });
         $self->law('3 b into a is refused', $error // 'it is not') unless ($error // '') =~ /^(?:42804|42703) /;
     });
+}
+
+# Whose mixed events are replayed is all the same
+sub check_replay_sides {
+    my ($self) = @_;
+    my $database = $self->{database};
+    my $tagged = sub {
+        return map { join ' ', $_->identity, $_->{row}{factmerge_provenance} } @{ $self->read('b') };
+    };
+    my @results;
+    for my $side (qw(source destination auto)) {
+        $database->do("SET factmerge.replay_side = $side");
+        $database->in_vain(sub {
+            my $totals = $database->merge(@{ $self->{schemas} }{qw(a b)}, 0);
+            my $sum = 0;
+            $sum += $totals->{$_} for grep { /^skipped_|^unhandled$|^replayed$/ } keys %$totals;
+            $self->law("14 replaying the side: $side", $sum == $totals->{events} ? () : "$sum of $totals->{events} events");
+            push @results, [ $totals->{replayed}, sort $tagged->() ];
+        });
+    }
+    $database->do('RESET factmerge.replay_side');
+    my ($source, $destination, $auto) = @results;
+    my $fewer = $source->[0] < $destination->[0] ? $source->[0] : $destination->[0];
+    $self->law('14 replaying the side: auto', "replays $auto->[0] events instead of $fewer") if $auto->[0] != $fewer;
+    shift @$_ for @results;
+    $self->law('14 the side that is replayed does not matter', Laws::differences($source, $_)) for $destination, $auto;
 }
 
 # Merges of three sides, in three orders
