@@ -51,6 +51,12 @@
  */
 #define LOOKUP_PAGE_COST "1.1"
 
+/*
+ * How many times work_mem a hash table may take while candidates are collected:
+ * they are few, but what is joined to find them is whole tables.
+ */
+#define CANDIDATE_HASH_MEMORY "4"
+
 /* Facts that have arrived in a relation, and what follows is yet to be seen */
 typedef struct News
 {
@@ -244,6 +250,21 @@ typedef struct Rows
 } Rows;
 
 /*
+ * Help the planner with what it cannot know, until the current nest level of
+ * settings ends.
+ */
+static void
+AdviseThePlanner(bool collecting)
+{
+	if (collecting && hash_mem_multiplier < atof(CANDIDATE_HASH_MEMORY))
+		(void) set_config_option("hash_mem_multiplier", CANDIDATE_HASH_MEMORY, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (!collecting && random_page_cost > atof(LOOKUP_PAGE_COST))
+		(void) set_config_option("random_page_cost", LOOKUP_PAGE_COST, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
  * Run a query as the owner of what it derives, whatever the caller's settings.
  * The plan is kept if there is a context to keep it in.
  */
@@ -257,9 +278,8 @@ FetchRows(Derivation *derivation, char *sql, SqlStatement **kept, MemoryContext 
 
 	LockSearchPath();
 	FixSettings();
-	if (derivation->candidates && sql == derivation->derive && random_page_cost > 1.1)
-		(void) set_config_option("random_page_cost", LOOKUP_PAGE_COST, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (derivation->candidates)
+		AdviseThePlanner(sql == derivation->candidates);
 	if (!IsMerging())
 		BecomeRole(derivation->owner, &caller);
 	if (statement == NULL)
