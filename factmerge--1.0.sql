@@ -146,6 +146,16 @@ COMMENT ON TABLE factmerge.friend_hops IS 'how many foreign keys lead from a fac
 GRANT SELECT ON factmerge.friend_hops TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('factmerge.friend_hops', '');
 
+CREATE TABLE factmerge.event_log (
+	fact_table regclass PRIMARY KEY,
+	table_column name NOT NULL,
+	key_column name NOT NULL,
+	order_column name NOT NULL
+);
+COMMENT ON TABLE factmerge.event_log IS 'tables declared by factmerge_set_event_log() to hold the events of their schema: which columns name the table and the key of an event''s fact, and which one orders the events';
+GRANT SELECT ON factmerge.event_log TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.event_log', '');
+
 CREATE TABLE factmerge.ignored_trigger (
 	fact_table regclass NOT NULL,
 	trigger_name name NOT NULL,
@@ -448,6 +458,24 @@ AS 'MODULE_PATHNAME', 'factmerge_unset_friend_hops'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_unset_friend_hops(regclass) IS
 'takes back factmerge_set_friend_hops(). Errors: not set, not the owner';
+
+CREATE FUNCTION factmerge_set_event_log(
+	event_table regclass,
+	fact_table_column name,
+	fact_key_column name,
+	order_column name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_set_event_log'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_set_event_log(regclass, name, name, name) IS
+'declares that event_table holds the events of its schema, in the order of order_column: each row names a table (by its name with or without schema, or as regclass) and the key of a fact there, and merges give exactly these facts to handlers. The rows are merged like others, and lead to the destination''s facts then. A row with a null in either column is no event. Declaring it again changes the columns. Errors: no such column, a column that cannot name tables, has a foreign key or no order, another log in the schema, not the owner';
+
+CREATE FUNCTION factmerge_unset_event_log(event_table regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unset_event_log'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unset_event_log(regclass) IS
+'takes back factmerge_set_event_log(): every fact is its own event again. Errors: not declared, not the owner';
 
 CREATE FUNCTION factmerge_ignore_trigger(fact_table regclass, trigger name)
 RETURNS void

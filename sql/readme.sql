@@ -307,6 +307,43 @@ INSERT INTO south_calendar.departure VALUES ('S1', 'IT', '2026-05-17');
 SELECT copied, replayed, derived
 FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
 
+CREATE PROCEDURE new_desk(airline text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', airline || '_desk');
+    PERFORM set_config('search_path', airline || '_desk, public', true);
+
+    CREATE TABLE airport (code text PRIMARY KEY);
+    CREATE TABLE pilot (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE, home text REFERENCES airport);
+    CREATE TABLE departure (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, flight text UNIQUE, airport text REFERENCES airport);
+    CREATE TABLE offer (pilot text, flight text, PRIMARY KEY (pilot, flight));
+    CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, about text NOT NULL, key bigint NOT NULL);
+
+    CREATE FUNCTION offer_departure(d departure) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS
+        'INSERT INTO offer SELECT name, d.flight FROM pilot WHERE home = d.airport ON CONFLICT DO NOTHING';
+    CREATE FUNCTION offer_pilot(p pilot) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS
+        'INSERT INTO offer SELECT p.name, flight FROM departure WHERE airport = p.home ON CONFLICT DO NOTHING';
+    PERFORM factmerge_add_handler('departure', 'offer_departure');
+    PERFORM factmerge_add_handler('pilot', 'offer_pilot');
+    PERFORM factmerge_set_event_log('outbox', 'about', 'key', 'id');
+END $$;
+CALL new_desk('north');
+CALL new_desk('south');
+
+INSERT INTO north_desk.airport VALUES ('FRA');
+INSERT INTO north_desk.pilot (name, home) VALUES ('Nina', 'FRA');
+INSERT INTO north_desk.departure (flight, airport) VALUES ('N2', 'FRA');
+INSERT INTO north_desk.outbox (about, key) VALUES ('departure', 1), ('north_desk.pilot', 1);
+
+INSERT INTO south_desk.airport VALUES ('FRA');
+INSERT INTO south_desk.pilot (name, home) VALUES ('Sofia', 'FRA');
+INSERT INTO south_desk.departure (flight, airport) VALUES ('S1', 'FRA');
+INSERT INTO south_desk.outbox (about, key) VALUES ('departure', 1), ('pilot', 1);
+
+SELECT factmerge_saturate('north_desk'), factmerge_saturate('south_desk');
+SELECT source_facts, events, replayed, derived FROM factmerge_merge('north_desk', 'south_desk');
+
+SELECT id, about, key, factmerge_provenance FROM south_desk.outbox ORDER BY id;
+
 SELECT copied, replayed, derived FROM factmerge_merge('west', 'south');
 SELECT fact_table, fact, found_by, event FROM factmerge_verify('south');
 
@@ -377,5 +414,5 @@ SELECT fact_table FROM factmerge_tables('south');
 --
 SET client_min_messages = warning;
 SELECT factmerge_unignore_trigger('south.flight', 'announce');
-DROP SCHEMA north, south, west, spring, autumn CASCADE;
-DROP PROCEDURE new_airline(text), new_survey(text);
+DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk CASCADE;
+DROP PROCEDURE new_calendar(text), new_desk(text), new_airline(text), new_survey(text);

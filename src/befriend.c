@@ -251,7 +251,8 @@ LoadFriends(FactTable *table, int *hops)
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT hops FROM factmerge.friend_hops WHERE fact_table OPERATOR(pg_catalog.=) $1",
 				  &args, TakeHops, &loaded);
-	*hops = loaded.hops;
+	/* The step from a row of an event log to its fact is none along a foreign key */
+	*hops = loaded.hops + (table->log && loaded.hops > 0 ? 1 : 0);
 	return loaded.friends;
 }
 

@@ -42,7 +42,8 @@ PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
 
 /* The tables that hold what is declared of fact tables */
 static const char *const declarations[] = {
-	"handler", "ignored_trigger", "ignored_table", "sameness", "friend", "friend_hops"
+	"handler", "ignored_trigger", "ignored_table", "sameness", "friend", "friend_hops",
+	"event_log"
 };
 
 /*

@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "friends.h"
 #include "handler.h"
@@ -114,7 +115,7 @@ GroupHandlers(Merge *merge, Stop *stop)
 		(groups == NIL || ((Handler *) linitial(stop->table->handlers))->only_when == NULL))
 		return groups;
 	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid, fact pg_catalog.tid,"
-						" in_both pg_catalog.bool, verdict pg_catalog.int4)", verdicts));
+						" in_both pg_catalog.bool, verdict pg_catalog.int4, place pg_catalog.int8)", verdicts));
 	merge->event_tables = lappend(merge->event_tables, verdicts);
 	foreach(g, groups)
 		((HandlerGroup *) lfirst(g))->verdicts = verdicts;
@@ -135,7 +136,7 @@ CountVerdicts(Merge *merge, FactTable *table, char *verdicts, bool any_stopped,
 										   " pg_catalog.count(*) FILTER (WHERE NOT j.in_both AND j.verdict = 1),"
 										   " pg_catalog.count(*) FILTER (WHERE NOT j.in_both AND j.verdict = 0)"
 										   " FROM (SELECT v.in_both, pg_catalog.max(v.verdict) AS verdict FROM %s AS v"
-										   " GROUP BY v.relation, v.fact, v.in_both) AS j", verdicts), NULL);
+										   " GROUP BY v.relation, v.fact, v.in_both, v.place) AS j", verdicts), NULL);
 	Counts	   *counts = &table->counts;
 	int64		rest;
 
@@ -180,7 +181,9 @@ CountEvents(Merge *merge, FactTable *table, List *groups)
 	int64		both = counts->in_both;
 	ListCell   *lc;
 
-	if (merge->from_destination)
+	if (FindEventLog(merge->tables))
+		CountLoggedEvents(merge, table, &own, &both);
+	else if (merge->from_destination)
 	{
 		own = CountOwnFacts(merge, table);
 		both = table->destination_facts - own;
@@ -212,6 +215,21 @@ CountEvents(Merge *merge, FactTable *table, List *groups)
 }
 
 /*
+ * SQL for the events to look at, as EventsLookedAt() says; with a log those that
+ * it holds, as often as it does, with their places.
+ */
+static char *
+Events(Merge *merge, HandlerGroup *group)
+{
+	char	   *events = EventsLookedAt(merge, group, &group->search, group->found);
+
+	if (FindEventLog(merge->tables) == NULL)
+		return events;
+	return psprintf("SELECT f.*, g.place FROM (%s) AS f JOIN " LOGGED_EVENTS " AS g"
+					" ON g.relation = f.relation AND g.fact = f.fact", events);
+}
+
+/*
  * Look at the events of one group of handlers: put the mixed ones into its table
  * of events, and each of the source's own with a verdict into that of its table.
  */
@@ -219,30 +237,31 @@ static void
 LookAtEvents(Merge *merge, HandlerGroup *group)
 {
 	char	  **row;
-
 	const char *own = merge->from_destination ? "l.from_destination" : "l.from_source";
 	const char *other = merge->from_destination ? "l.from_source" : "l.from_destination";
+	bool		logged = FindEventLog(merge->tables) != NULL;
+	const char *place = logged ? ", l.place" : "";
 
 	group->events = psprintf("pg_temp.factmerge_event_%d_%d%s", group->stop->table->position,
 							 group->number, Suffix(merge));
 	merge->event_tables = lappend(merge->event_tables, group->events);
 	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid,"
-						" fact pg_catalog.tid, in_both pg_catalog.bool)", group->events));
+						" fact pg_catalog.tid, in_both pg_catalog.bool%s)", group->events,
+						logged ? ", place pg_catalog.int8" : ""));
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("WITH looked_at AS MATERIALIZED (%s),"
-							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both AND NOT l.inexact"
+							   " mixed AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both AND NOT l.inexact%s"
 							   " FROM looked_at AS l WHERE %s AND (%s OR NOT l.in_both))%s"
 							   " SELECT pg_catalog.count(*) FILTER (WHERE in_both AND %s AND %s),"
 							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND %s),"
 							   " pg_catalog.count(*) FILTER (WHERE NOT in_both AND NOT %s AND %s)"
 							   " FROM looked_at AS l",
-							   EventsLookedAt(merge, group, &group->search, group->found), group->events,
-							   other, own,
+							   Events(merge, group), group->events, place, other, own,
 							   group->verdicts == NULL ? "" :
 							   psprintf(", judged AS (INSERT INTO %s SELECT l.relation, l.fact, l.in_both,"
 										" CASE WHEN %s AND (%s OR NOT l.in_both) THEN 2"
-										" WHEN %s THEN 1 ELSE 0 END FROM looked_at AS l)",
-										group->verdicts, other, own, own),
+										" WHEN %s THEN 1 ELSE 0 END%s FROM looked_at AS l)",
+										group->verdicts, other, own, own, place),
 							   other, own, other, other, own), NULL);
 	group->mixed_in_both = pg_strtoint64(row[0]);
 	group->mixed = pg_strtoint64(row[1]);
@@ -466,6 +485,7 @@ FindMixedEventsOf(Merge *merge, bool destination)
  * to must be on its side, lest a handler that hangs on one that refers to the other
  * is left out; whoever looks at facts must be asked, which nobody does for tables
  * that only the destination has; and no fact may be the same without being equal.
+ * Of an event log, the source's part is replayed.
  */
 static bool
 IsSymmetric(Merge *merge)
@@ -473,6 +493,8 @@ IsSymmetric(Merge *merge)
 	ListCell   *lc;
 	ListCell   *r;
 
+	if (FindEventLog(merge->tables))
+		return false;
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);
@@ -529,6 +551,7 @@ FindMixedEvents(Merge *merge)
 	int64		count;
 	ListCell   *lc;
 
+	PlaceEvents(merge);
 	if (replay_side == REPLAY_DESTINATION && IsSymmetric(merge))
 	{
 		(void) FindMixedEventsOf(merge, true);

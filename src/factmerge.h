@@ -93,6 +93,8 @@ typedef struct Column
 	struct Reference *reference;	/* the one that says what a remapped
 									 * column's value becomes */
 	int			reference_column;	/* ... by this column of it */
+	struct EventLog *log;		/* it says what a row of it is about, see
+								 * eventlog.h */
 	int			map_number;		/* which column of the key map, or 0 */
 	bool		drafted;		/* the draft holds its value for a new fact */
 } Column;
@@ -110,7 +112,7 @@ typedef struct UniqueKey
 	List	   *collations;		/* Oids */
 } UniqueKey;
 
-/* A foreign key of either schema, or of both */
+/* A foreign key of either schema, or of both; or what an event log refers to */
 typedef struct Reference
 {
 	char	   *name;
@@ -129,6 +131,7 @@ typedef struct Reference
 	bool		proven;			/* the source guarantees that it leads somewhere */
 	bool		closed;			/* what a side refers to is on that side */
 	bool		remapped;		/* its values change on the way */
+	struct EventLog *log;		/* only some of whose rows refer to the target */
 } Reference;
 
 /* What is counted for each fact table */
@@ -176,6 +179,7 @@ typedef struct FactTable
 	List	   *deferred_keys;	/* Oids of constraints checked late */
 	List	   *references;		/* of Reference, from this table */
 	List	   *referrers;		/* of Reference, to this table */
+	struct EventLog *log;		/* it is one, see eventlog.h */
 	List	   *sameness;		/* of UniqueKey; NIL: the whole row */
 	struct SameRule *rule;		/* if declared, it takes the place of sameness */
 	bool		keyed;			/* address is a key, not tableoid and ctid */

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "sameness.h"
 
@@ -120,6 +121,21 @@ FindFolds(Merge *merge, FactTable *table)
 }
 
 /*
+ * Whether several values of a column may become one.
+ */
+static bool
+FoldsValues(Column *column)
+{
+	ListCell   *lc;
+
+	if (column->log && column == column->log->key)
+		foreach(lc, column->log->references)
+			if (IsFolding(lfirst(lc)))
+			return true;
+	return column->reference && IsFolding(column->reference);
+}
+
+/*
  * The compared columns whose references may lead from several facts to one.
  */
 static List *
@@ -132,7 +148,7 @@ FoldingColumns(SameWay *way)
 	{
 		Column	   *column = lfirst(lc);
 
-		if (column->reference && IsFolding(column->reference))
+		if (FoldsValues(column))
 			columns = lappend(columns, column);
 	}
 	return columns;

@@ -42,6 +42,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "friends.h"
 #include "handler.h"
@@ -170,6 +171,7 @@ RefersTo(Reference *reference, const char *from, const char *to)
 		AppendEquality(&sql,
 					   psprintf("%s.%s", to, quote_identifier(list_nth(reference->target_names, i))),
 					   list_nth_oid(reference->operators, i),
+					   reference->log ? LoggedKey(reference, from, false) :
 					   psprintf("%s.%s", from, quote_identifier(column->name)),
 					   column->collation);
 	}

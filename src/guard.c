@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -41,8 +42,6 @@ static struct
 	FactTable  *table;
 	Handler    *handler;
 	int			depth;			/* of triggers, for what it does itself */
-	List	   *harmless;		/* Oids: tables that need not be told of (again) */
-	MemoryContext context;
 }			guard;
 
 static ExecutorStart_hook_type next_hook = NULL;
@@ -142,7 +141,7 @@ IsSuspicious(Oid table)
 {
 	ListCell   *lc;
 
-	if (list_member_oid(guard.harmless, table))
+	if (list_member_oid(guard.handler->harmless, table))
 		return false;
 	foreach(lc, list_concat_copy(guard.merge->tables, guard.merge->others))
 		if (((FactTable *) lfirst(lc))->destination == table)
@@ -184,9 +183,9 @@ Advice(Oid table)
 static void
 TellOf(Oid table)
 {
-	MemoryContext context = MemoryContextSwitchTo(guard.context);
+	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(guard.handler));
 
-	guard.harmless = lappend_oid(guard.harmless, table);
+	guard.handler->harmless = lappend_oid(guard.handler->harmless, table);
 	MemoryContextSwitchTo(context);
 	ereport(unsound_handler == UNSOUND_ERROR ? ERROR : WARNING,
 			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
@@ -244,35 +243,50 @@ InstallGuard(void)
 }
 
 /*
- * Begin to watch a handler.
+ * The tables that a handler may read: those that hold friends.
  */
-void
-BeginGuard(Merge *merge, FactTable *table, Handler *handler)
+static List *
+FriendTables(Merge *merge, FactTable *table, Handler *handler)
 {
 	int			hops = friend_hops;
+	List	   *tables = NIL;
 	ListCell   *lc;
 
-	if (unsound_handler == UNSOUND_IGNORE)
-		return;
-	guard.merge = merge;
-	guard.table = table;
-	guard.handler = handler;
-	guard.depth = DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
-	guard.context = CurrentMemoryContext;
-	guard.harmless = NIL;
 	foreach(lc, LoadFriends(table, &hops))
-		guard.harmless = lappend_oid(guard.harmless, ((Friend *) lfirst(lc))->relation);
+		tables = lappend_oid(tables, ((Friend *) lfirst(lc))->relation);
 	foreach(lc, FindStops(merge->tables, merge->others))
 	{
 		ListCell   *f;
 
 		if (((Stop *) lfirst(lc))->relation == table->destination)
 			foreach(f, FriendStops(lfirst(lc), hops))
-				guard.harmless = lappend_oid(guard.harmless, ((Stop *) lfirst(f))->relation);
+				tables = lappend_oid(tables, ((Stop *) lfirst(f))->relation);
 	}
 	if (handler->friends)
-		guard.harmless = list_difference_oid(guard.harmless,
-											 list_difference_oid(guard.harmless, handler->friends));
+		tables = list_difference_oid(tables, list_difference_oid(tables, handler->friends));
+	return tables;
+}
+
+/*
+ * Begin to watch a handler.
+ */
+void
+BeginGuard(Merge *merge, FactTable *table, Handler *handler)
+{
+	if (unsound_handler == UNSOUND_IGNORE)
+		return;
+	if (!handler->watched)
+	{
+		MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(handler));
+
+		handler->harmless = FriendTables(merge, table, handler);
+		handler->watched = true;
+		MemoryContextSwitchTo(context);
+	}
+	guard.merge = merge;
+	guard.table = table;
+	guard.handler = handler;
+	guard.depth = DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 	guard.watching = true;
 }
 

@@ -31,6 +31,8 @@ typedef struct Handler
 	char	   *only_when;		/* SQL over fact, or NULL */
 	char	   *stop_when;		/* SQL, or NULL */
 	char	   *events;			/* table of its mixed events, or NULL */
+	bool		watched;		/* the guard has seen it before */
+	List	   *harmless;		/* Oids: what it may read, or has been told of */
 } Handler;
 
 /* A handler and its table, to be put in order */

@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "samerule.h"
 #include "sameness.h"
@@ -131,7 +132,7 @@ ChooseDrafted(FactTable *table)
 
 		column->drafted = column->map_number == 0 && !column->generated &&
 			!column->surrogate &&
-			(column->reference ? column->reference->target->settled :
+			(column->log ? true : column->reference ? column->reference->target->settled :
 			 get_typstorage(column->type) == TYPSTORAGE_PLAIN);
 	}
 }
@@ -523,6 +524,7 @@ MatchTogether(Merge *merge, List *component)
 		circular |= GoesThroughCircle(table);
 		RefuseIndistinct(table);
 		TryAddress(merge, table);
+		CheckEventLog(merge, table);
 		OpenKeyMap(merge, table);
 	}
 	if (circular)

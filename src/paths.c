@@ -20,6 +20,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
+#include "eventlog.h"
 #include "friends.h"
 
 PG_FUNCTION_INFO_V1(factmerge_friends);
@@ -91,7 +92,11 @@ FindStops(List *tables, List *others)
 			passage->from = FindStop(&stops, NULL, table->destination);
 			passage->to = FindStop(&stops, NULL, reference->target_relation);
 			passage->from->leaving = lappend(passage->from->leaving, passage);
-			passage->to->arriving = lappend(passage->to->arriving, passage);
+			/* Nobody looks at events to find facts */
+			if (reference->log)
+				AddName(passage->from, reference->log->name->name);
+			else
+				passage->to->arriving = lappend(passage->to->arriving, passage);
 			foreach(c, reference->columns)
 				AddName(passage->from, ((Column *) lfirst(c))->name);
 			foreach(c, reference->target_names)

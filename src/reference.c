@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "eventlog.h"
 #include "factmerge.h"
 
 /*
@@ -407,7 +408,7 @@ SpreadRemapping(Reference *reference)
 	ListCell   *lc;
 	int			i = 0;
 
-	if (reference->target == NULL || IsContradicted(reference))
+	if (reference->target == NULL || reference->log || IsContradicted(reference))
 		return false;
 	foreach(lc, reference->columns)
 	{
@@ -503,6 +504,7 @@ List *
 RelateTables(List *tables)
 {
 	DescribeReferences(tables);
+	RelateEventLog(tables);
 	tables = WalkOrder(tables);
 	FindRemappedColumns(tables);
 	ChooseMapColumns(tables);

@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "handler.h"
 #include "rule.h"
@@ -41,15 +42,20 @@ PG_FUNCTION_INFO_V1(factmerge_saturate);
 /* How many events go by between two looks at the clock of the activity */
 #define EVENTS_PER_REPORT 1000
 
-/* Events on their way to a handler */
+/* Events on their way to handlers */
 typedef struct Replay
 {
 	Merge	   *merge;
-	FactTable  *table;
-	HandlerRun *run;
+	List	   *turns;			/* of Turn: the handlers */
+	HandlerRun **runs;			/* by turn, NULL if it has not begun */
+	bool		guarded;
+	bool		logged;			/* an event says whose turn it is */
+	FactTable  *table;			/* of the last event's fact */
 	int64		done;
+	int64		count;			/* of all events, for the activity */
 	Relation	relation;		/* that the last event's fact lies in */
 	TupleTableSlot *slot;
+	instr_time	start;
 	MemoryContext context;
 } Replay;
 
@@ -63,55 +69,144 @@ LeaveRelation(Replay *replay)
 	replay->relation = NULL;
 }
 
-/* Hands one event, given as relation, tid and number, to the handler */
+/*
+ * Watch the handler whose turn it is, unless that is not wished for.
+ */
+static void
+Guard(Replay *replay, int number)
+{
+	Turn	   *turn = list_nth(replay->turns, number);
+
+	if (replay->guarded)
+		BeginGuard(replay->merge, turn->table, turn->handler);
+}
+
+/*
+ * End the runs that have begun: what is a statement to the handlers is complete.
+ */
+static void
+LeaveTable(Replay *replay)
+{
+	LeaveRelation(replay);
+	for (int i = 0; i < list_length(replay->turns); i++)
+	{
+		if (replay->runs[i] == NULL)
+			continue;
+		Guard(replay, i);
+		EndHandler(replay->runs[i]);
+		replay->runs[i] = NULL;
+	}
+	EndGuard();
+	CommandCounterIncrement();
+	if (replay->table)
+		StopClock(replay->table, STAGE_REPLAY, &replay->start);
+}
+
+/*
+ * The run of a handler; it begins with the first event, and again when another
+ * table has had its turn.
+ */
+static HandlerRun *
+RunOf(Replay *replay, int number)
+{
+	Turn	   *turn = list_nth(replay->turns, number);
+	MemoryContext context = MemoryContextSwitchTo(replay->context);
+
+	if (turn->table != replay->table)
+	{
+		LeaveTable(replay);
+		replay->table = turn->table;
+		StartClock(&replay->start);
+	}
+	if (replay->runs[number] == NULL)
+		replay->runs[number] = BeginHandler(replay->merge, turn->table, turn->handler);
+	MemoryContextSwitchTo(context);
+	return replay->runs[number];
+}
+
+/*
+ * Get ready for facts that lie in a relation.
+ */
+static void
+EnterRelation(Replay *replay, Oid relation)
+{
+	MemoryContext context = MemoryContextSwitchTo(replay->context);
+
+	LeaveRelation(replay);
+	replay->relation = table_open(relation, RowShareLock);
+	replay->slot = table_slot_create(replay->relation, NULL);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+ReportReplay(Replay *replay)
+{
+	ReportActivity(replay->merge, replay->table,
+				   psprintf("%s event " INT64_FORMAT " of " INT64_FORMAT " of",
+							replay->merge->verification ? "verifying" : "replaying",
+							replay->done, replay->count));
+}
+
+/* Hands one event, given as relation, tid, number and turn, to its handler */
 static void
 ReplayEvent(Datum *values, bool *nulls, void *arg)
 {
 	Replay	   *replay = arg;
 	Oid			relation = DatumGetObjectId(values[0]);
 	ItemPointer tid = (ItemPointer) DatumGetPointer(values[1]);
+	int			number = replay->logged ? DatumGetInt32(values[3]) : 0;
+	HandlerRun *run = RunOf(replay, number);
 
 	if (replay->relation == NULL || RelationGetRelid(replay->relation) != relation)
-	{
-		MemoryContext context = MemoryContextSwitchTo(replay->context);
-
-		LeaveRelation(replay);
-		replay->relation = table_open(relation, RowShareLock);
-		replay->slot = table_slot_create(replay->relation, NULL);
-		MemoryContextSwitchTo(context);
-	}
+		EnterRelation(replay, relation);
 	if (replay->merge->verification)
 		NumberEvent(replay->merge, DatumGetInt64(values[2]));
 	if (table_tuple_fetch_row_version(replay->relation, tid, SnapshotSelf,
 									  replay->slot))
-		HandleFact(replay->run, replay->relation, replay->slot);
+	{
+		Guard(replay, number);
+		HandleFact(run, replay->relation, replay->slot);
+	}
 	ExecClearTuple(replay->slot);
 	if (++replay->done % EVENTS_PER_REPORT == 0)
-		ReportActivity(replay->merge, replay->table,
-					   psprintf("%s event " INT64_FORMAT " of " INT64_FORMAT " of",
-								replay->merge->verification ? "verifying" : "replaying",
-								replay->done, replay->table->counts.replayed));
+		ReportReplay(replay);
 }
 
 /*
- * Run a handler on the events that a query gives as relation, tid and number.
+ * Run handlers on the events that a query gives as relation and tid, and, with a
+ * log, number and whose turn it is.  With a log, what it has of one table without
+ * a break is to the handlers as if one statement had inserted it.
+ */
+static void
+RunTurns(Merge *merge, List *turns, const char *events, bool guarded)
+{
+	Replay		replay = {.merge = merge,.turns = turns,.guarded = guarded};
+	ListCell   *lc;
+	List	   *tables = NIL;
+
+	replay.logged = list_length(turns) > 1;
+	replay.context = CurrentMemoryContext;
+	replay.runs = palloc0(sizeof(HandlerRun *) * list_length(turns));
+	foreach(lc, turns)
+		tables = list_append_unique_ptr(tables, ((Turn *) lfirst(lc))->table);
+	foreach(lc, tables)
+		replay.count += ((FactTable *) lfirst(lc))->counts.replayed;
+	ReportActivity(merge, linitial(tables), merge->verification ? "verifying events of" :
+				   "replaying events of");
+	SqlForEachRow(merge->snapshot, events, NULL, ReplayEvent, &replay);
+	LeaveTable(&replay);
+}
+
+/*
+ * Run a handler on the events that a query gives as relation, tid and, to verify,
+ * number.
  */
 void
 RunHandler(Merge *merge, FactTable *table, Handler *handler, const char *events)
 {
-	Replay		replay = {.merge = merge, .table = table};
-	instr_time	start;
+	Turn		turn = {table, handler};
 
-	StartClock(&start);
-	ReportActivity(merge, table, merge->verification ? "verifying events of" :
-				   "replaying events of");
-	replay.context = CurrentMemoryContext;
-	replay.run = BeginHandler(merge, table, handler);
-	SqlForEachRow(merge->snapshot, events, NULL, ReplayEvent, &replay);
-	LeaveRelation(&replay);
-	EndHandler(replay.run);
-	CommandCounterIncrement();
-	StopClock(table, STAGE_REPLAY, &start);
+	RunTurns(merge, list_make1(&turn), events, false);
 }
 
 static int
@@ -150,27 +245,57 @@ TakeTurns(Merge *merge)
 }
 
 /*
- * Replay the mixed events.
+ * Run handlers on the events of a log, in its order; for each handler a query
+ * gives them as relation, fact and place.
+ */
+static void
+RunInOrder(Merge *merge, List *turns, List *queries, bool guarded)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	if (turns == NIL)
+		return;
+	initStringInfo(&sql);
+	foreach(lc, queries)
+		appendStringInfo(&sql, "%sSELECT q.relation, q.fact, q.place, %d FROM (%s) AS q",
+						 foreach_current_index(lc) ? " UNION ALL " : "",
+						 foreach_current_index(lc), (char *) lfirst(lc));
+	appendStringInfoString(&sql, " ORDER BY 3, 4");
+	RunTurns(merge, turns, sql.data, guarded);
+}
+
+/*
+ * Replay the mixed events: in the order of the log if there is one, else handler
+ * by handler.
  */
 static void
 ReplayMixed(Merge *merge)
 {
+	bool		logged = FindEventLog(merge->tables) != NULL;
+	List	   *turns = NIL;
+	List	   *queries = NIL;
 	ListCell   *lc;
 
 	foreach(lc, TakeTurns(merge))
 	{
 		Turn	   *turn = lfirst(lc);
+		char	   *query;
 
 		if (turn->handler->events == NULL)
 			continue;
+		query = psprintf("SELECT relation, fact%s FROM %s%s", logged ? ", place" : "",
+						 turn->handler->events,
+						 turn->handler->found_from_this ? "" : " WHERE NOT in_both");
+		turns = lappend(turns, turn);
+		queries = lappend(queries, query);
 		/* Facts lie in the order in which they were copied */
-		BeginGuard(merge, turn->table, turn->handler);
-		RunHandler(merge, turn->table, turn->handler,
-				   psprintf("SELECT relation, fact FROM %s%s ORDER BY relation, fact",
-							turn->handler->events,
-							turn->handler->found_from_this ? "" : " WHERE NOT in_both"));
-		EndGuard();
+		if (!logged)
+			RunTurns(merge, list_make1(turn),
+					 psprintf("%s ORDER BY relation, fact", query), true);
 	}
+	if (logged)
+		RunInOrder(merge, turns, queries, true);
 }
 
 /*
@@ -232,6 +357,56 @@ ReplayDerived(Merge *merge, FactTable *table, int round)
 								seen, round, OnlyWhen(table, handler, "s.relation", "s.fact")));
 	}
 	return count;
+}
+
+/*
+ * The handlers that take their turns on the events of a log that a condition
+ * selects, with the queries for these events in *queries: all handlers, or only
+ * those that the server does not call by itself.
+ */
+static List *
+LoggedTurns(Merge *merge, bool functions_only, const char *condition, List **queries)
+{
+	List	   *turns = NIL;
+	ListCell   *lc;
+
+	*queries = NIL;
+	foreach(lc, TakeTurns(merge))
+	{
+		Turn	   *turn = lfirst(lc);
+		bool		function = turn->handler->kind == HANDLER_FUNCTION ||
+			turn->handler->kind == HANDLER_SET_FUNCTION;
+
+		if ((functions_only && !function) || StopsAnyway(merge, turn->handler))
+			continue;
+		turns = lappend(turns, turn);
+		*queries = lappend(*queries,
+						   psprintf("SELECT g.relation, g.fact, g.place FROM " LOGGED_EVENTS " AS g"
+									" WHERE g.target = %d AND %s%s", turn->table->position, condition,
+									OnlyWhen(turn->table, turn->handler, "g.relation", "g.fact")));
+	}
+	return turns;
+}
+
+/*
+ * Go on with the events that handlers have put into the log until nothing is new.
+ */
+static void
+ReplayLogUntilSaturated(Merge *merge)
+{
+	bool		any = false;
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		any |= HasFunctionHandler(lfirst(lc));
+	for (int round = 1; any && PlaceDerivedEvents(merge, round); round++)
+	{
+		List	   *queries;
+		List	   *turns = LoggedTurns(merge, true, psprintf("g.round = %d", round), &queries);
+
+		CHECK_FOR_INTERRUPTS();
+		RunInOrder(merge, turns, queries, false);
+	}
 }
 
 /*
@@ -354,7 +529,10 @@ ReplayEvents(Merge *merge)
 	if (any)
 	{
 		ReplayMixed(merge);
-		ReplayUntilSaturated(merge);
+		if (FindEventLog(merge->tables))
+			ReplayLogUntilSaturated(merge);
+		else
+			ReplayUntilSaturated(merge);
 	}
 	RunConstraintTriggers(merge);
 	EndDeriving();
@@ -385,6 +563,40 @@ CountFacts(List *tables)
 }
 
 /*
+ * Apply all handlers to all facts once.
+ */
+static void
+HandleAllFacts(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, TakeTurns(merge))
+	{
+		Turn	   *turn = lfirst(lc);
+
+		if (!StopsAnyway(merge, turn->handler))
+			RunHandler(merge, turn->table, turn->handler,
+					   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t WHERE true%s",
+								QualifiedRelation(turn->table->destination),
+								OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid")));
+	}
+}
+
+/*
+ * Apply all handlers to all events of the log once.
+ */
+static void
+HandleLog(Merge *merge)
+{
+	List	   *queries;
+	List	   *turns = LoggedTurns(merge, false, "true", &queries);
+
+	PlaceAllEvents(merge);
+	RunInOrder(merge, turns, queries, false);
+	SqlUtility("DROP TABLE " LOGGED_EVENTS);
+}
+
+/*
  * Apply all rules and handlers to all facts, over and over until nothing is new:
  * what one has added, the others have not seen.
  */
@@ -401,16 +613,10 @@ ApplyToAll(Merge *merge)
 	do
 	{
 		before = after;
-		foreach(lc, TakeTurns(merge))
-		{
-			Turn	   *turn = lfirst(lc);
-
-			if (!StopsAnyway(merge, turn->handler))
-				RunHandler(merge, turn->table, turn->handler,
-						   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t WHERE true%s",
-									QualifiedRelation(turn->table->destination),
-									OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid")));
-		}
+		if (FindEventLog(merge->tables))
+			HandleLog(merge);
+		else
+			HandleAllFacts(merge);
 		after = CountFacts(merge->tables);
 	} while (after > before);
 }

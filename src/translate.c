@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 
 PG_FUNCTION_INFO_V1(factmerge_missing_reference);
@@ -138,8 +139,8 @@ IsStillNeeded(FactTable *table, Reference *reference)
 	{
 		Column	   *column = lfirst(lc);
 
-		if (column->reference == reference && !column->drafted &&
-			column->map_number == 0)
+		if ((reference->log ? reference->log->key == column : column->reference == reference) &&
+			!column->drafted && column->map_number == 0)
 			return true;
 	}
 	return false;
@@ -174,6 +175,7 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 			AppendEquality(sql, psprintf("r%d.source_%d", reference->number,
 										 target->map_number),
 						   list_nth_oid(reference->operators, i),
+						   reference->log ? LoggedKey(reference, "s", true) :
 						   SourceValue(lfirst(c)), target->collation);
 			i++;
 		}
@@ -197,7 +199,10 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 
 	if (reference == NULL)
 	{
-		AppendSourceValue(sql, column);
+		if (column->log)
+			AppendLogTranslation(sql, column);
+		else
+			AppendSourceValue(sql, column);
 		return;
 	}
 	/* A domain would become its base type in the CASE */

@@ -29,6 +29,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "eventlog.h"
 #include "factmerge.h"
 #include "handler.h"
 #include "rule.h"
@@ -77,6 +78,9 @@ CollectAllEvents(Merge *merge, FactTable *table)
 
 	if (table->handlers == NIL)
 		return;
+	if (FindEventLog(merge->tables))
+		facts = psprintf("SELECT t.relation, t.fact FROM (SELECT g.* FROM " LOGGED_EVENTS " AS g"
+						 " WHERE g.target = %d ORDER BY g.place) AS t", table->position);
 	table->events = psprintf("pg_temp.factmerge_event_%d", table->position);
 	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (relation pg_catalog.oid, fact pg_catalog.tid,"
 						" number pg_catalog.int8 GENERATED ALWAYS AS IDENTITY)", table->events));
@@ -233,11 +237,26 @@ VerifyRules(Merge *merge)
 }
 
 /*
+ * SQL for the events of a table that have been derived since the last round.
+ */
+static char *
+NewbornEvents(Merge *merge, FactTable *table, int round)
+{
+	if (FindEventLog(merge->tables))
+		return psprintf("SELECT g.relation, g.fact FROM " LOGGED_EVENTS " AS g"
+						" WHERE g.round = %d AND g.target = %d ORDER BY g.place", round, table->position);
+	return psprintf("SELECT x.tableoid, x.ctid FROM %s AS x"
+					" WHERE x." PROVENANCE_COLUMN " = 'derived' AND x." MERGE_COLUMN " < 0"
+					" AND NOT EXISTS (SELECT FROM %s AS e WHERE e.relation = x.tableoid AND e.fact = x.ctid)",
+					QualifiedRelation(table->destination), table->events);
+}
+
+/*
  * Make what has been derived since events of the functions that are declared for
  * a table, and verify these; returns whether there was anything.
  */
 static bool
-VerifyNewborn(Merge *merge, FactTable *table)
+VerifyNewborn(Merge *merge, FactTable *table, int round)
 {
 	int64		before = table->counts.replayed;
 	ListCell   *lc;
@@ -246,10 +265,8 @@ VerifyNewborn(Merge *merge, FactTable *table)
 		return false;
 	table->counts.replayed +=
 		SqlExecute(merge->snapshot,
-				   psprintf("INSERT INTO %s (relation, fact) SELECT x.tableoid, x.ctid FROM %s AS x"
-							" WHERE x." PROVENANCE_COLUMN " = 'derived' AND x." MERGE_COLUMN " < 0"
-							" AND NOT EXISTS (SELECT FROM %s AS e WHERE e.relation = x.tableoid AND e.fact = x.ctid)",
-							table->events, QualifiedRelation(table->destination), table->events), NULL);
+				   psprintf("INSERT INTO %s (relation, fact) %s", table->events,
+							NewbornEvents(merge, table, round)), NULL);
 	foreach(lc, table->handlers)
 	{
 		Turn		turn = {table, lfirst(lc)};
@@ -266,11 +283,14 @@ ReplayEverything(Merge *merge, void *arg)
 {
 	int			nest_level = NewGUCNestLevel();
 	bool		news;
+	int			round = 0;
 	ListCell   *lc;
 
 	LockTables(merge);
 	LockSequences(merge->tables);
 	AddProvenanceColumns(merge->tables);
+	if (FindEventLog(merge->tables))
+		PlaceAllEvents(merge);
 	foreach(lc, merge->tables)
 		CollectAllEvents(merge, lfirst(lc));
 	PrepareSession(merge);
@@ -281,8 +301,11 @@ ReplayEverything(Merge *merge, void *arg)
 	do
 	{
 		news = false;
+		round++;
+		if (FindEventLog(merge->tables) && !PlaceDerivedEvents(merge, round))
+			break;
 		foreach(lc, merge->tables)
-			news |= VerifyNewborn(merge, lfirst(lc));
+			news |= VerifyNewborn(merge, lfirst(lc), round);
 	} while (news);
 	EndDeriving();
 	AtEOXact_GUC(true, nest_level);
