@@ -14,8 +14,9 @@ package Seed;
 use strict;
 use warnings;
 use Database ();
+use DatalogSeed ();
 use Ddl      ();
-use Draw     qw(chance pick);
+use Draw     qw(chance pick weighted);
 use Fact     ();
 use Facts    ();
 use Laws     ();
@@ -24,22 +25,25 @@ use Oracle   ();
 use Rules    ();
 use Sameness ();
 use Shape    ();
+use Show     ();
 
 my %RANK = (a => 0, b => 1, c => 2, empty => 2, union => 1, again => 0);
 
 my @TOTALS = qw(copied in_both conflicts skipped_categorically skipped_in_both skipped_friends_in_both skipped_one_sided
     unhandled replayed derived);
 
-# Draws all that a seed decides, the same whatever is done with it.  Of two kinds, fewer seeds are near.
+# How many seeds there are of each kind, if there are of all of them
+my %CLASSES = (exact => 'Seed', near => 'NearSeed', datalog => 'DatalogSeed');
+my %SHARES = (exact => 50, near => 27, datalog => 23);
+
+# Draws all that a seed decides, the same whatever is done with it
 sub new {
     my ($class, %options) = @_;
     my $self = bless { hops => 2, complaints => [], counts => {}, %options }, $class;
 
     srand($self->{seed});
     Fact::forget_identities();
-    my $kind = chance(0.35) ? 'near' : 'exact';
-    ($kind) = @{ $self->{kinds} } if @{ $self->{kinds} } == 1;
-    bless $self, 'NearSeed' if $kind eq 'near';
+    bless $self, $CLASSES{ weighted(map { $_ => $SHARES{$_} } @{ $self->{kinds} }) };
     my $prefix = pick('side_', 'side_', "Side's ");
     $self->{schemas} = { map { $_ => $prefix . $_ } qw(a b c empty union again elsewhere) };
     $self->draw;
@@ -47,6 +51,8 @@ sub new {
 }
 
 sub totals { return @TOTALS }
+
+sub described { return Show::described($_[0]) }
 
 sub draw {
     my ($self) = @_;
