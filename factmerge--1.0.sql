@@ -407,6 +407,19 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_verify(name, double precision) IS
 'replays every event of every handler of a schema, applies every rule, returns each fact that was missing, and takes everything back; no row means that the schema is saturated. Each fact comes with what finds it and, for a handler, with the event. sample is the share of the events to replay, and of the facts that a rule reads first. Errors: a sample that is not above 0 and at most 1; not the owner of the fact tables; whatever a handler raises';
 
+CREATE FUNCTION factmerge_check_handler(
+	handler text,
+	fact_table regclass DEFAULT NULL,
+	sample integer DEFAULT 50,
+	OUT "check" text,
+	OUT passed boolean,
+	OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_check_handler'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_check_handler(text, regclass, integer) IS
+'tries out on real facts whether a handler, a trigger or a declared function, keeps its contract: adding twice changes nothing; any order of arrival gives the same; each derivation is found whichever of its facts arrives last. A sample of about that many facts, which hang together by foreign keys, arrives again and again in tables that are emptied in a subtransaction; everything is taken back. Returns a row for each promise: passed is null if there was nothing to try. fact_table is needed if several tables have a handler of the name. Locks the fact tables until the end of the transaction, as TRUNCATE does. Errors: no such handler, not the owner of the fact tables, a sample below 1 or above 10000';
+
 /*
  * Declaring
  */

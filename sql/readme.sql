@@ -353,6 +353,27 @@ SELECT fact_table, fact, found_by, event FROM factmerge_verify('south');
 INSERT INTO south.connection (first, second) VALUES ('W1', 'S3');
 
 --
+-- Check a handler
+--
+SELECT "check", passed, detail FROM factmerge_check_handler('find_connections', 'south.flight');
+
+CREATE FUNCTION south.find_onward() RETURNS trigger LANGUAGE plpgsql SET search_path = south AS $$
+BEGIN
+    INSERT INTO connection (first, second)
+    SELECT NEW.code, o.code FROM flight o WHERE o.origin = NEW.destination
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+ALTER TABLE south.flight DISABLE TRIGGER find_connections;
+CREATE TRIGGER find_onward AFTER INSERT ON south.flight
+    FOR EACH ROW EXECUTE FUNCTION south.find_onward();
+
+SELECT "check", passed, detail FROM factmerge_check_handler('find_onward');
+
+DROP TRIGGER find_onward ON south.flight;
+ALTER TABLE south.flight ENABLE TRIGGER find_connections;
+
+--
 -- Merge again
 --
 INSERT INTO north.flight (code, origin, destination) VALUES ('N5', 4, 1);

@@ -44,6 +44,15 @@ static struct
 	int			depth;			/* of triggers, for what it does itself */
 }			guard;
 
+/* What writing is noted of */
+static struct
+{
+	bool		noting;
+	int			depth;			/* of triggers */
+	List	   *tables;			/* Oids */
+	MemoryContext context;
+}			notes;
+
 static ExecutorStart_hook_type next_hook = NULL;
 
 /* What is looked for in a plan */
@@ -196,6 +205,26 @@ TellOf(Oid table)
 }
 
 /*
+ * The tables that a statement writes to.
+ */
+static List *
+TablesWritten(PlannedStmt *statement)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->resultRelations)
+		tables = list_append_unique_oid(tables, WholeTable(rt_fetch(lfirst_int(lc), statement->rtable)->relid));
+	return tables;
+}
+
+static int
+TriggerDepth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/*
  * Look at what a statement of the handler's reads.
  */
 static void
@@ -209,9 +238,7 @@ LookAtPlan(QueryDesc *query)
 		suspicious |= IsSuspicious(WholeTable(lfirst_oid(lc)));
 	if (!suspicious)
 		return;
-	foreach(lc, query->plannedstmt->resultRelations)
-		reading.targets = lappend_oid(reading.targets,
-									  WholeTable(rt_fetch(lfirst_int(lc), query->plannedstmt->rtable)->relid));
+	reading.targets = TablesWritten(query->plannedstmt);
 	(void) CollectScans(query->planstate, &reading);
 	CollectSubplanScans(&reading);
 	foreach(lc, reading.relations)
@@ -227,9 +254,15 @@ WatchStatement(QueryDesc *query, int eflags)
 		next_hook(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
-	if (guard.watching && IsMerging() && !InNoForceRLSOperation() &&
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == guard.depth)
+	if (guard.watching && IsMerging() && !InNoForceRLSOperation() && TriggerDepth() == guard.depth)
 		LookAtPlan(query);
+	if (notes.noting && TriggerDepth() == notes.depth)
+	{
+		MemoryContext context = MemoryContextSwitchTo(notes.context);
+
+		notes.tables = list_concat_unique_oid(notes.tables, TablesWritten(query->plannedstmt));
+		MemoryContextSwitchTo(context);
+	}
 }
 
 /*
@@ -286,7 +319,7 @@ BeginGuard(Merge *merge, FactTable *table, Handler *handler)
 	guard.merge = merge;
 	guard.table = table;
 	guard.handler = handler;
-	guard.depth = DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+	guard.depth = TriggerDepth();
 	guard.watching = true;
 }
 
@@ -297,4 +330,24 @@ void
 EndGuard(void)
 {
 	guard.watching = false;
+}
+
+/*
+ * Note which tables a handler writes to, in a context, until EndNoting(), which
+ * returns them.  Whoever does must catch errors on the way.
+ */
+void
+BeginNoting(MemoryContext context)
+{
+	notes.noting = true;
+	notes.depth = TriggerDepth();
+	notes.tables = NIL;
+	notes.context = context;
+}
+
+List *
+EndNoting(void)
+{
+	notes.noting = false;
+	return notes.tables;
 }

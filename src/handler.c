@@ -351,12 +351,8 @@ HasFunctionHandler(FactTable *table)
 	ListCell   *lc;
 
 	foreach(lc, table->handlers)
-	{
-		HandlerKind kind = ((Handler *) lfirst(lc))->kind;
-
-		if (kind == HANDLER_FUNCTION || kind == HANDLER_SET_FUNCTION)
+		if (IsFunction(lfirst(lc)))
 			return true;
-	}
 	return false;
 }
 
@@ -394,13 +390,13 @@ SavingStatement(Merge *merge, Handler *handler)
 					   psprintf("r.%s%s", name, as_text), column->collation);
 		appendStringInfo(&same, " OR d.%s IS NULL AND r.%s IS NULL)", name, name);
 	}
-	appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT %s FROM %s($1) AS r",
+	appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT %s FROM %s($1) AS r WHERE true",
 					 QualifiedRelation(target->destination), columns.data,
 					 columns.data, handler->name);
 	if (target->sameness == NIL)
-		appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
+		appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
 						 QualifiedRelation(target->destination), same.data);
-	appendStringInfoString(&sql, " ON CONFLICT DO NOTHING");
+	AppendUnlessThere(&sql, target, "r");
 	return sql.data;
 }
 
@@ -523,7 +519,7 @@ BeginHandler(Merge *merge, FactTable *table, Handler *handler)
 	run->table_relation = table_open(table->destination, NoLock);
 	run->table_slot = MakeSingleTupleTableSlot(RelationGetDescr(run->table_relation),
 											   &TTSOpsVirtual);
-	if (handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION)
+	if (IsFunction(handler))
 	{
 		Oid			row_type = get_rel_type_id(table->destination);
 

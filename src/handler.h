@@ -35,6 +35,13 @@ typedef struct Handler
 	List	   *harmless;		/* Oids: what it may read, or has been told of */
 } Handler;
 
+/* Whether it is a declared function, which the server does not call by itself. */
+static inline bool
+IsFunction(Handler *handler)
+{
+	return handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION;
+}
+
 /* A handler and its table, to be put in order */
 typedef struct Turn
 {
@@ -61,6 +68,8 @@ extern void EndHandler(HandlerRun *run);
 
 /* guard.c */
 extern void BeginGuard(Merge *merge, FactTable *table, Handler *handler);
+extern void BeginNoting(MemoryContext context);
+extern List *EndNoting(void);
 
 /* replay.c */
 extern void PrepareSession(Merge *merge);

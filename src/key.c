@@ -338,3 +338,41 @@ MapAddressText(FactTable *table, const char *half)
 {
 	return AddressAs(table, ValueInMap, half);
 }
+
+/*
+ * Append to an INSERT ... SELECT ... WHERE of a row that it saves nothing if there
+ * is a fact of the same key already.
+ *
+ * ON CONFLICT cannot go by keys that are checked late; where there are any, it is
+ * asked for each key.
+ */
+void
+AppendUnlessThere(StringInfo sql, FactTable *table, const char *row)
+{
+	ListCell   *lc;
+
+	if (table->deferred_keys == NIL)
+	{
+		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
+		return;
+	}
+	foreach(lc, table->keys)
+	{
+		UniqueKey  *key = lfirst(lc);
+
+		appendStringInfo(sql, " AND NOT EXISTS (SELECT FROM %s AS d WHERE true",
+						 QualifiedRelation(table->destination));
+		for (int i = 0; i < list_length(key->columns); i++)
+		{
+			const char *name = quote_identifier(((Column *) list_nth(key->columns, i))->name);
+
+			appendStringInfoString(sql, " AND (");
+			AppendEquality(sql, psprintf("d.%s", name), list_nth_oid(key->operators, i),
+						   psprintf("%s.%s", row, name), list_nth_oid(key->collations, i));
+			if (key->nulls_not_distinct)
+				appendStringInfo(sql, " OR d.%s IS NULL AND %s.%s IS NULL", name, row, name);
+			appendStringInfoChar(sql, ')');
+		}
+		appendStringInfoChar(sql, ')');
+	}
+}

@@ -350,7 +350,7 @@ ReplayDerived(Merge *merge, FactTable *table, int round)
 	{
 		Handler    *handler = lfirst(lc);
 
-		if ((handler->kind == HANDLER_FUNCTION || handler->kind == HANDLER_SET_FUNCTION) &&
+		if (IsFunction(handler) &&
 			!StopsAnyway(merge, handler))
 			RunHandler(merge, table, handler,
 					   psprintf("SELECT s.relation, s.fact FROM %s AS s WHERE s.round = %d%s ORDER BY s.relation, s.fact",
@@ -374,10 +374,8 @@ LoggedTurns(Merge *merge, bool functions_only, const char *condition, List **que
 	foreach(lc, TakeTurns(merge))
 	{
 		Turn	   *turn = lfirst(lc);
-		bool		function = turn->handler->kind == HANDLER_FUNCTION ||
-			turn->handler->kind == HANDLER_SET_FUNCTION;
 
-		if ((functions_only && !function) || StopsAnyway(merge, turn->handler))
+		if ((functions_only && !IsFunction(turn->handler)) || StopsAnyway(merge, turn->handler))
 			continue;
 		turns = lappend(turns, turn);
 		*queries = lappend(*queries,

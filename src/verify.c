@@ -271,7 +271,7 @@ VerifyNewborn(Merge *merge, FactTable *table, int round)
 	{
 		Turn		turn = {table, lfirst(lc)};
 
-		if (turn.handler->kind == HANDLER_FUNCTION || turn.handler->kind == HANDLER_SET_FUNCTION)
+		if (IsFunction(turn.handler))
 			VerifyHandler(merge, &turn, before);
 	}
 	return table->counts.replayed > before;

@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *	  does a handler keep its contract?
+ *
+ * What a handler promises is tried on a sample of real facts: the tables are
+ * emptied, and the sample arrives one fact after the other, as events do, with all
+ * handlers and rules of the schema at work; then again in another order, and so on.
+ * What has been derived into the tables that the handler writes to must always be
+ * the same.  All of this is taken back in the end.
+ *
+ * sample.c draws the sample, arrival.c lets it arrive, outcome.c tells what has been
+ * derived, and experiment.c says in which orders.  Here is what comes before and
+ * after: which handler is meant, and the verdicts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+#include "check.h"
+#include "rule.h"
+
+PG_FUNCTION_INFO_V1(factmerge_check_handler);
+
+#define MOST_SAMPLE 10000
+
+/*
+ * Which handler is meant
+ */
+
+/*
+ * What the name of a declared function is, or ends in if it is given without its
+ * schema; NULL if no function can have such a name.
+ */
+static char *
+FunctionName(const char *name, bool *is_end)
+{
+	List	   *parts;
+
+	if (!SplitIdentifierString(pstrdup(name), '.', &parts) || parts == NIL || list_length(parts) > 2)
+		return NULL;
+	*is_end = list_length(parts) == 1;
+	return *is_end ? psprintf(".%s", quote_identifier(linitial(parts))) :
+		quote_qualified_identifier(linitial(parts), lsecond(parts));
+}
+
+/*
+ * The only fact table that has a handler of that name.
+ */
+static Oid
+TableWithHandler(const char *name)
+{
+	bool		is_end = false;
+	char	   *function = FunctionName(name, &is_end);
+	SqlArgs		args = {0};
+	char	  **row;
+
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(name));
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(function ? function : ""));
+	row = SqlFetchRow(InvalidSnapshot,
+					  psprintf("SELECT pg_catalog.min(h.fact_table), pg_catalog.count(*),"
+							   " pg_catalog.string_agg(h.fact_table::pg_catalog.regclass::pg_catalog.text, ', ' ORDER BY h.fact_table)"
+							   " FROM (SELECT t.tgrelid FROM pg_catalog.pg_trigger AS t WHERE t.tgname::pg_catalog.text = $1"
+							   " AND NOT t.tgisinternal AND t.tgparentid = 0"
+							   " UNION SELECT d.fact_table FROM factmerge.handler AS d WHERE %s = $2) AS h (fact_table)",
+							   is_end ? "pg_catalog.right(d.handler, pg_catalog.length($2))" : "d.handler"), &args);
+	if (row[0] == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no handler \"%s\"", name),
+				 errhint("Name a trigger, or a function that has been declared by factmerge_add_handler(); factmerge_tables() lists the handlers of a schema's tables.")));
+	if (strcmp(row[1], "1") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
+				 errmsg("several tables have a handler \"%s\"", name),
+				 errdetail("They are %s.", row[2]),
+				 errhint("Name the table as the second argument.")));
+	return DatumGetObjectId(DirectFunctionCall1(oidin, CStringGetDatum(row[0])));
+}
+
+/*
+ * Whether a handler is called so.
+ */
+static bool
+IsCalled(Handler *handler, const char *name, const char *function, bool is_end)
+{
+	int			longer = (int) strlen(handler->name) - (int) strlen(function);
+
+	if (!IsFunction(handler))
+		return strcmp(handler->name, name) == 0;
+	return *function && (is_end ? longer >= 0 : longer == 0) &&
+		strcmp(handler->name + longer, function) == 0;
+}
+
+/*
+ * The handler of a table that has a name.
+ */
+static Handler *
+FindHandler(FactTable *table, const char *name)
+{
+	bool		is_end = false;
+	char	   *function = FunctionName(name, &is_end);
+	ListCell   *lc;
+
+	foreach(lc, table->handlers)
+		if (IsCalled(lfirst(lc), name, function ? function : "", is_end))
+			return lfirst(lc);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("\"%s\" is not a handler of table \"%s\"", name, table->name),
+			 errhint("Handlers are triggers that fire after an INSERT and are not ignored, and functions declared by factmerge_add_handler().")));
+	return NULL;				/* keep compiler quiet */
+}
+
+/*
+ * Read the arguments, and find the handler; SPI is connected.
+ */
+static void
+OpenCheck(Check *check, FunctionCallInfo fcinfo)
+{
+	Merge	   *merge = check->merge;
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			relation;
+	Oid			schema;
+
+	check->wanted = PG_GETARG_INT32(2);
+	if (check->wanted < 1 || check->wanted > MOST_SAMPLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a sample has from 1 to %d facts", MOST_SAMPLE)));
+	relation = PG_ARGISNULL(1) ? TableWithHandler(name) : PG_GETARG_OID(1);
+	CheckTable(relation);
+	schema = get_rel_namespace(relation);
+	merge->destination = get_namespace_name(schema);
+	merge->tables = DescribeSchema(schema);
+	LoadHandlers(merge->tables);
+	merge->rules = LoadRules(schema);
+	CheckRights(merge);
+	check->table = TableOf(check, relation);
+	if (check->table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" holds no facts", get_rel_name(relation)),
+				 errhint("It is ignored, or a partition.")));
+	check->handler = FindHandler(check->table, name);
+}
+
+/*
+ * The verdicts
+ */
+
+/*
+ * How many facts of the sample have arrived by themselves, in some tables or (NIL)
+ * in all.
+ */
+static int
+CountArrived(Check *check, List *tables)
+{
+	int			count = 0;
+
+	for (int i = 0; i < check->count; i++)
+		count += !check->sample[i].follows &&
+			(tables == NIL || list_member_ptr(tables, check->sample[i].table));
+	return count;
+}
+
+/*
+ * How many facts have been derived in any order, into the tables that the handler
+ * writes to.
+ */
+static int
+CountDerivedFacts(Check *check)
+{
+	return check->all_count - CountArrived(check, check->written);
+}
+
+/*
+ * Why nothing can be said of the handler, or NULL.
+ */
+static const char *
+WhyUntried(Check *check)
+{
+	ListCell   *lc;
+
+	if (check->written == NIL)
+		return "the handler has written to no fact table";
+	if (CountArrived(check, NIL) == 0)
+		return "there are no facts that would arrive by themselves";
+	foreach(lc, check->outcomes)
+		if (((Outcome *) lfirst(lc))->error)
+		return NULL;
+	if (check->again == NULL && CountDerivedFacts(check) <= 0)
+		return psprintf("nothing follows from a sample of %d facts", check->count);
+	return NULL;
+}
+
+/*
+ * Return a row for a promise: whether it is kept, or that it has not been tried.
+ */
+static void
+ReturnCheck(FunctionCallInfo fcinfo, const char *promise, bool tried, bool kept, const char *detail)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[3] = {CStringGetTextDatum(promise), BoolGetDatum(kept), CStringGetTextDatum(detail)};
+	bool		nulls[3] = {false, !tried, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+JudgeAddingAgain(Check *check, FunctionCallInfo fcinfo, const char *promise)
+{
+	ReturnCheck(fcinfo, promise, true, check->again == NULL, check->again ? check->again :
+				psprintf("%d facts arrived, and those of table %s were added once more",
+						 CountArrived(check, NIL), quote_identifier(check->table->name)));
+}
+
+/*
+ * Judge the orders of arrival that put a certain fact last, or those that do not.
+ */
+static void
+JudgeOrders(Check *check, FunctionCallInfo fcinfo, const char *promise, bool lasts)
+{
+	int			orders = 0;
+	ListCell   *lc;
+
+	foreach(lc, check->outcomes)
+	{
+		Outcome    *outcome = lfirst(lc);
+		char	   *missing = FirstMissing(check->all, check->all_count, outcome->facts, outcome->count);
+		char	   *when;
+
+		if (lasts != (outcome->last >= 0))
+			continue;
+		orders++;
+		if (outcome->error == NULL && missing == NULL)
+			continue;
+		when = lasts ? psprintf("when %s arrives last", check->sample[outcome->last].text) :
+			psprintf("in order %d of %d", orders, ORDERS);
+		ReturnCheck(fcinfo, promise, true, false,
+					outcome->error ? psprintf("fails %s: %s", when, outcome->error) :
+					psprintf("does not find %s %s", missing, when));
+		return;
+	}
+	ReturnCheck(fcinfo, promise, true, true,
+				psprintf(lasts ? "each of %d facts was the last to arrive, and %d were derived" :
+						 "%d orders of arrival, and %d facts were derived",
+						 orders, CountDerivedFacts(check)));
+}
+
+/*
+ * Return a row for each promise.
+ */
+static void
+ReturnVerdicts(Check *check, FunctionCallInfo fcinfo)
+{
+	static const char *const promises[] = {
+		"adding twice changes nothing", "any order of arrival gives the same", "found from each participant"
+	};
+	const char *untried = WhyUntried(check);
+	int			promise = 0;
+
+	if (untried == NULL)
+		JudgeAddingAgain(check, fcinfo, promises[promise++]);
+	if (untried == NULL && check->handler->found_from_this)
+		untried = "it is declared to find derivations from facts of its table only";
+	if (untried == NULL)
+	{
+		JudgeOrders(check, fcinfo, promises[promise++], false);
+		JudgeOrders(check, fcinfo, promises[promise++], true);
+	}
+	while (promise < (int) lengthof(promises))
+		ReturnCheck(fcinfo, promises[promise++], false, false, untried);
+}
+
+/*
+ * factmerge_check_handler(text, regclass, integer): a row for each promise of a
+ * handler, and whether it is kept.
+ */
+Datum
+factmerge_check_handler(PG_FUNCTION_ARGS)
+{
+	Merge		merge = {0};
+	Check		check = {.merge = &merge};
+	int			nest_level;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an argument of factmerge_check_handler() is null"),
+				 errhint("Name the handler; a sample may be left out.")));
+	InitMaterializedSRF(fcinfo, 0);
+	SqlConnect();
+	nest_level = NewGUCNestLevel();
+	merge.search_path = LockSearchPath();
+	merge.dry_run = true;
+	check.context = CurrentMemoryContext;
+	OpenCheck(&check, fcinfo);
+	DoAndTakeBack(Experiment, &merge, &check);
+	ReturnVerdicts(&check, fcinfo);
+	ReportActivity(&merge, NULL, NULL);
+	AtEOXact_GUC(true, nest_level);
+	SqlFinish();
+	return (Datum) 0;
+}

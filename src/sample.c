@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * sample.c
+ *	  the facts that a handler is tried out on, see check.c
+ *
+ * Facts that handlers or rules of some other table derive are not part of the
+ * sample, nor are facts that refer to such: a handler that overlooks something
+ * would find it there already.  Which tables a handler writes to is seen from its
+ * statements while it handles real facts, see guard.c.
+ *
+ * The sample hangs together: it begins with a few facts, goes on with those that
+ * refer to them, and is complete with all that these refer to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "check.h"
+#include "rule.h"
+
+/* Of how many facts that a sample begins with, one is a seed */
+#define FACTS_PER_SEED 10
+
+/*
+ * The fact table that is a relation, or NULL.
+ */
+FactTable *
+TableOf(Check *check, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, check->merge->tables)
+		if (((FactTable *) lfirst(lc))->destination == relation)
+		return lfirst(lc);
+	return NULL;
+}
+
+/* The work: run a handler on a few real facts */
+static void
+HandleSomeFacts(Check *check, void *arg)
+{
+	Turn	   *turn = arg;
+
+	RunHandler(check->merge, turn->table, turn->handler,
+			   psprintf("SELECT t.tableoid, t.ctid, 0::pg_catalog.int8 FROM %s AS t WHERE true%s LIMIT %d",
+						QualifiedRelation(turn->table->destination),
+						OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid"), check->wanted));
+}
+
+/*
+ * The tables that a handler writes to, as Oids.  What it raises meanwhile it will
+ * raise again, and that is told of then.
+ */
+static List *
+WrittenBy(Check *check, Turn *turn)
+{
+	List	   *written = NIL;
+
+	BeginNoting(check->context);
+	PG_TRY();
+	{
+		(void) Try(HandleSomeFacts, check, turn, false);
+	}
+	PG_FINALLY();
+	{
+		written = EndNoting();
+	}
+	PG_END_TRY();
+	if (OidIsValid(turn->handler->target))
+		written = list_append_unique_oid(written, turn->handler->target);
+	return written;
+}
+
+/*
+ * Find out which tables are derived: those that a handler or a rule of some other
+ * table writes to.
+ */
+void
+FindDerivedTables(Check *check)
+{
+	ListCell   *lc;
+	ListCell   *o;
+
+	foreach(lc, TakeTurns(check->merge))
+	{
+		Turn	   *turn = lfirst(lc);
+
+		foreach(o, WrittenBy(check, turn))
+		{
+			FactTable  *written = TableOf(check, lfirst_oid(o));
+
+			if (written == NULL)
+				continue;
+			if (written != turn->table)
+				check->derived = list_append_unique_oid(check->derived, written->destination);
+			if (turn->handler == check->handler)
+				check->written = lappend(check->written, written);
+		}
+	}
+	foreach(lc, check->merge->rules)
+	{
+		Rule	   *rule = lfirst(lc);
+
+		if (list_difference_oid(rule->body, list_make1_oid(rule->target)) != NIL)
+			check->derived = list_append_unique_oid(check->derived, rule->target);
+	}
+}
+
+/*
+ * The tables whose facts arrive by themselves: not derived, and not referring to
+ * what is; in walk order.
+ */
+void
+ChooseArriving(Check *check)
+{
+	bool		news;
+	List	   *left_out = list_copy(check->derived);
+	ListCell   *lc;
+	ListCell   *r;
+
+	do
+	{
+		news = false;
+		foreach(lc, check->merge->tables)
+		{
+			FactTable  *table = lfirst(lc);
+
+			foreach(r, table->references)
+			{
+				Reference  *reference = lfirst(r);
+
+				if (reference->log || !list_member_oid(left_out, reference->target_relation) ||
+					list_member_oid(left_out, table->destination))
+					continue;
+				left_out = lappend_oid(left_out, table->destination);
+				news = true;
+			}
+		}
+	} while (news);
+	foreach(lc, check->merge->tables)
+		if (!list_member_oid(left_out, ((FactTable *) lfirst(lc))->destination))
+		check->arriving = lappend(check->arriving, lfirst(lc));
+}
+
+/*
+ * Whether a reference leads from one fact that arrives to another.
+ */
+bool
+IsAmongArriving(Check *check, Reference *reference)
+{
+	return reference->log == NULL && reference->target &&
+		list_member_ptr(check->arriving, reference->target) &&
+		list_member_ptr(check->arriving, reference->table);
+}
+
+/*
+ * Append that a referring fact refers to another.
+ */
+void
+AppendRefersTo(StringInfo sql, Reference *reference, const char *referring, const char *target)
+{
+	for (int i = 0; i < list_length(reference->columns); i++)
+	{
+		Column	   *column = list_nth(reference->columns, i);
+
+		if (i > 0)
+			appendStringInfoString(sql, " AND ");
+		AppendEquality(sql, psprintf("%s.%s", target, quote_identifier(list_nth(reference->target_names, i))),
+					   list_nth_oid(reference->operators, i),
+					   psprintf("%s.%s", referring, quote_identifier(column->name)), InvalidOid);
+	}
+}
+
+/*
+ * Take facts t of a table for which a condition holds into the sample; returns how
+ * many are new.
+ */
+static uint64
+TakeIntoSample(Check *check, FactTable *table, const char *condition, int most)
+{
+	uint64		taken =
+		SqlExecute(InvalidSnapshot,
+				   psprintf("INSERT INTO %s (relation, place, fact) SELECT t.tableoid, t.ctid, t FROM %s AS t"
+							" WHERE NOT EXISTS (SELECT FROM %s AS s WHERE s.relation = t.tableoid AND s.place = t.ctid)"
+							" AND (%s) LIMIT %d",
+							SAMPLE_OF(table), QualifiedRelation(table->destination), SAMPLE_OF(table),
+							condition, most), NULL);
+
+	check->count += taken;
+	return taken;
+}
+
+/*
+ * Take what the facts of the sample refer to, and what refers to them if there
+ * is room; returns whether there was anything.
+ */
+static bool
+TakeNeighbours(Check *check, bool referring)
+{
+	bool		news = false;
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, check->arriving)
+		foreach(r, ((FactTable *) lfirst(lc))->references)
+	{
+		Reference  *reference = lfirst(r);
+		StringInfoData sql;
+
+		if (!IsAmongArriving(check, reference) || (referring && check->count >= check->wanted))
+			continue;
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS s WHERE ",
+						 SAMPLE_OF(referring ? reference->target : reference->table));
+		AppendRefersTo(&sql, reference, referring ? "t" : "(s.fact)", referring ? "(s.fact)" : "t");
+		appendStringInfoChar(&sql, ')');
+		news |= TakeIntoSample(check, referring ? reference->table : reference->target, sql.data,
+							   referring ? check->wanted - check->count : INT_MAX) > 0;
+	}
+	return news;
+}
+
+/*
+ * Take what refers to the facts of the sample, as long as there is room, and all
+ * that they refer to.
+ */
+static void
+TakeAllNeighbours(Check *check)
+{
+	bool		news;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		news = TakeNeighbours(check, true);
+		news |= TakeNeighbours(check, false);
+	} while (news);
+}
+
+/*
+ * Take a few facts to begin with, or to go on with: of the handler's table, or
+ * else of the last table that has any left.
+ */
+static bool
+TakeSeeds(Check *check)
+{
+	int			seeds = (check->wanted + FACTS_PER_SEED - 1) / FACTS_PER_SEED;
+
+	if (list_member_ptr(check->arriving, check->table) &&
+		TakeIntoSample(check, check->table, "true", seeds) > 0)
+		return true;
+	for (int i = list_length(check->arriving) - 1; i >= 0; i--)
+		if (TakeIntoSample(check, list_nth(check->arriving, i), "true", seeds) > 0)
+			return true;
+	return false;
+}
+
+/* Notes a fact of the sample, given as position of its table and text */
+static void
+NoteArrival(Datum *values, bool *nulls, void *arg)
+{
+	Check	   *check = arg;
+	Arrival    *arrival = &check->sample[check->count];
+	ListCell   *lc;
+
+	foreach(lc, check->arriving)
+		if (((FactTable *) lfirst(lc))->position == DatumGetInt32(values[0]))
+		arrival->table = lfirst(lc);
+	arrival->text = MemoryContextStrdup(check->context, TextDatumGetCString(values[1]));
+	arrival->referred = DatumGetBool(values[2]);
+	check->count++;
+}
+
+/*
+ * That some fact of the sample refers to fact s of a table.
+ */
+static char *
+IsReferredTo(Check *check, FactTable *table)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "false");
+	foreach(lc, table->referrers)
+	{
+		Reference  *reference = lfirst(lc);
+
+		if (!IsAmongArriving(check, reference))
+			continue;
+		appendStringInfo(&sql, " OR EXISTS (SELECT FROM %s AS r WHERE ", SAMPLE_OF(reference->table));
+		AppendRefersTo(&sql, reference, "(r.fact)", "(s.fact)");
+		appendStringInfoChar(&sql, ')');
+	}
+	return sql.data;
+}
+
+/* SQL for a fact of a table as it is told to people */
+static char *
+FactForPeople(FactTable *table, const char *fact)
+{
+	return psprintf("pg_catalog.concat(%s, ' ', pg_catalog.to_jsonb(%s) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "')",
+					quote_literal_cstr(quote_identifier(table->name)), fact);
+}
+
+/*
+ * Draw the sample, and number its facts.
+ */
+void
+DrawSample(Check *check)
+{
+	int			number = 0;
+	ListCell   *lc;
+
+	foreach(lc, check->arriving)
+		SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (number pg_catalog.int4 GENERATED BY DEFAULT AS IDENTITY,"
+							" relation pg_catalog.oid, place pg_catalog.tid, fact %s)",
+							SAMPLE_OF((FactTable *) lfirst(lc)),
+							QualifiedRelation(((FactTable *) lfirst(lc))->destination)));
+	while (check->count < check->wanted && TakeSeeds(check))
+		TakeAllNeighbours(check);
+	check->sample = palloc0(sizeof(Arrival) * (check->count + 1));
+	check->count = 0;
+	foreach(lc, check->arriving)
+	{
+		FactTable  *table = lfirst(lc);
+
+		SqlForEachRow(InvalidSnapshot,
+					  psprintf("SELECT %d, %s, %s FROM %s AS s ORDER BY s.number", table->position,
+							   FactForPeople(table, "s.fact"), IsReferredTo(check, table), SAMPLE_OF(table)),
+					  NULL, NoteArrival, check);
+
+		/* From here on counted through all tables, from 0 */
+		(void) SqlExecute(InvalidSnapshot,
+						  psprintf("UPDATE %s SET number = number - 1 + %d", SAMPLE_OF(table), number), NULL);
+		number = check->count;
+	}
+}
+
