@@ -69,4 +69,38 @@ ALTER TABLE side_a.edge DROP CONSTRAINT edge_a_fkey;
 SELECT source_facts, events, replayed, derived, adds_up FROM replay('destination', 'side_a', 'side_b');
 SELECT source_facts, events, replayed, derived, adds_up FROM replay('auto', 'side_a', 'side_b');
 DROP SCHEMA side_a, side_b CASCADE;
+
+-- Over three steps, the first of them to a fact that only the destination has
+CREATE PROCEDURE make_far_sides(schema name) LANGUAGE plpgsql AS $make$
+BEGIN
+    EXECUTE format($ddl$
+        CREATE SCHEMA %1$I;
+        CREATE TABLE %1$I.town (name text PRIMARY KEY);
+        CREATE TABLE %1$I.shop (name text PRIMARY KEY, town text REFERENCES %1$I.town);
+        CREATE TABLE %1$I.ware (name text PRIMARY KEY, shop text REFERENCES %1$I.shop);
+        CREATE TABLE %1$I.buyer (name text PRIMARY KEY, town text REFERENCES %1$I.town);
+        CREATE TABLE %1$I.sale (ware text REFERENCES %1$I.ware, buyer text REFERENCES %1$I.buyer, PRIMARY KEY (ware, buyer));
+        CREATE FUNCTION %1$I.sell() RETURNS trigger LANGUAGE plpgsql SET search_path = %1$I AS $body$
+        BEGIN
+            INSERT INTO sale SELECT w.name, b.name FROM ware w JOIN shop s ON s.name = w.shop JOIN buyer b ON b.town = s.town
+            WHERE CASE TG_TABLE_NAME WHEN 'ware' THEN w.name = NEW.name ELSE b.name = NEW.name END ON CONFLICT DO NOTHING;
+            RETURN NULL;
+        END $body$;
+        CREATE TRIGGER sell AFTER INSERT ON %1$I.ware FOR EACH ROW EXECUTE FUNCTION %1$I.sell();
+        CREATE TRIGGER sell AFTER INSERT ON %1$I.buyer FOR EACH ROW EXECUTE FUNCTION %1$I.sell();
+        INSERT INTO %1$I.town VALUES ('both');
+    $ddl$, schema);
+END $make$;
+CALL make_far_sides('side_a');
+CALL make_far_sides('side_b');
+INSERT INTO side_a.buyer VALUES ('Ada', 'both');
+INSERT INTO side_b.shop VALUES ('corner', 'both');
+INSERT INTO side_b.ware VALUES ('bread', 'corner'), ('milk', 'corner');
+SET factmerge.friend_hops = 3;
+SELECT * FROM replay('source', 'side_a', 'side_b');
+SELECT * FROM replay('destination', 'side_a', 'side_b');
+SELECT * FROM replay('auto', 'side_a', 'side_b');
+RESET factmerge.friend_hops;
+DROP PROCEDURE make_far_sides(name);
+DROP SCHEMA side_a, side_b CASCADE;
 RESET client_min_messages;
