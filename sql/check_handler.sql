@@ -257,10 +257,10 @@ DROP SCHEMA "Far Off" CASCADE;
 -- Several tables: a derivation that has three participants, one of which does not look
 --
 CREATE SCHEMA joint;
-CREATE TABLE joint.supplier (part text, firm text, PRIMARY KEY (part, firm));
+CREATE TABLE joint.supplier (part text, firm text, t integer, s jsonb, PRIMARY KEY (part, firm));
 CREATE TABLE joint.need (project text, part text, PRIMARY KEY (project, part) DEFERRABLE);
 CREATE TABLE joint.licence (firm text PRIMARY KEY);
-CREATE TABLE joint.offer (project text, part text, firm text, PRIMARY KEY (project, part, firm));
+CREATE TABLE joint.offer (project text, part text, firm text, d text DEFAULT 'd', PRIMARY KEY (project, part, firm));
 INSERT INTO joint.supplier SELECT 'part ' || i % 5, 'firm ' || i % 3 FROM generate_series(1, 15) i;
 INSERT INTO joint.need SELECT 'project ' || i % 4, 'part ' || i % 5 FROM generate_series(1, 20) i;
 INSERT INTO joint.licence SELECT 'firm ' || i FROM generate_series(0, 1) i;

@@ -431,9 +431,100 @@ SELECT factmerge_ignore('south.schema_migration');
 SELECT fact_table FROM factmerge_tables('south');
 
 --
+-- Worked examples
+--
+CREATE PROCEDURE new_reader(reader text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', reader);
+    PERFORM set_config('search_path', reader || ', public', true);
+
+    CREATE TABLE beside (a text, b text, PRIMARY KEY (a, b));
+    CREATE INDEX ON beside (b);
+    CREATE TABLE square (a text, b text, c text, d text, PRIMARY KEY (a, b, c, d));
+
+    CREATE FUNCTION find_squares() RETURNS trigger LANGUAGE plpgsql AS $body$
+    BEGIN
+        INSERT INTO square
+        -- the new pair across, above
+        SELECT NEW.a, NEW.b, ac.b, bd.b FROM beside ac JOIN beside bd ON bd.a = NEW.b
+        JOIN beside cd ON cd.a = ac.b AND cd.b = bd.b WHERE ac.a = NEW.a
+        -- across, below
+        UNION SELECT ac.a, bd.a, NEW.a, NEW.b FROM beside ac JOIN beside bd ON bd.b = NEW.b
+        JOIN beside ab ON ab.a = ac.a AND ab.b = bd.a WHERE ac.b = NEW.a
+        -- down, at the left
+        UNION SELECT NEW.a, ab.b, NEW.b, cd.b FROM beside ab JOIN beside cd ON cd.a = NEW.b
+        JOIN beside bd ON bd.a = ab.b AND bd.b = cd.b WHERE ab.a = NEW.a
+        -- down, at the right
+        UNION SELECT ab.a, NEW.a, cd.a, NEW.b FROM beside ab JOIN beside cd ON cd.b = NEW.b
+        JOIN beside ac ON ac.a = ab.a AND ac.b = cd.a WHERE ab.b = NEW.a
+        ON CONFLICT DO NOTHING;
+        RETURN NULL;
+    END $body$;
+    EXECUTE format('ALTER FUNCTION find_squares SET search_path = %I', reader);
+    CREATE TRIGGER find_squares AFTER INSERT ON beside FOR EACH ROW EXECUTE FUNCTION find_squares();
+    PERFORM factmerge_add_friend('beside', 'beside',
+        'friend.a IN (fact.a, fact.b) OR friend.b IN (fact.a, fact.b)');
+END $$;
+CALL new_reader('left_reader');
+CALL new_reader('right_reader');
+
+INSERT INTO left_reader.beside VALUES
+    ('cold', 'air'), ('cold', 'front'), ('front', 'door'), ('warm', 'air'), ('warm', 'day');
+INSERT INTO right_reader.beside VALUES
+    ('air', 'bed'), ('air', 'lock'), ('front', 'bed'), ('door', 'lock'), ('day', 'bed'), ('cold', 'air');
+
+SELECT source_facts, replayed, derived
+FROM factmerge_merge('left_reader', 'right_reader', dry_run => true);
+SELECT "check", passed FROM factmerge_check_handler('find_squares', 'right_reader.beside');
+
+ALTER TABLE right_reader.beside DISABLE TRIGGER find_squares;
+SELECT factmerge_add_rule('squares', 'right_reader.square(a, b, c, d)', $$
+    SELECT ab.a, ab.b, cd.a, cd.b
+    FROM beside ab
+    JOIN beside ac ON ac.a = ab.a
+    JOIN beside bd ON bd.a = ab.b
+    JOIN beside cd ON cd.a = ac.b AND cd.b = bd.b
+$$);
+
+SELECT source_facts, replayed, derived FROM factmerge_merge('left_reader', 'right_reader');
+SELECT a || ' ' || b AS across, c || ' ' || d AS below FROM right_reader.square ORDER BY 1, 2;
+
+CREATE PROCEDURE new_worker(worker text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', worker);
+    PERFORM set_config('search_path', worker || ', public', true);
+
+    CREATE TABLE address_of (p text, x text, PRIMARY KEY (p, x));
+    CREATE TABLE copied_from (p text, q text, PRIMARY KEY (p, q));
+    CREATE TABLE loaded_from (p text, q text, PRIMARY KEY (p, q));
+    CREATE TABLE stored_to (p text, q text, PRIMARY KEY (p, q));
+    CREATE TABLE points_to (p text, x text, PRIMARY KEY (p, x));
+
+    PERFORM factmerge_add_rule('address', format('%I.points_to(p, x)', worker),
+        'SELECT p, x FROM address_of');
+    PERFORM factmerge_add_rule('copy', format('%I.points_to(p, x)', worker),
+        'SELECT c.p, t.x FROM copied_from c JOIN points_to t ON t.p = c.q');
+    PERFORM factmerge_add_rule('load', format('%I.points_to(p, x)', worker),
+        'SELECT l.p, u.x FROM loaded_from l JOIN points_to t ON t.p = l.q JOIN points_to u ON u.p = t.x');
+    PERFORM factmerge_add_rule('store', format('%I.points_to(p, x)', worker),
+        'SELECT t.x, u.x FROM stored_to s JOIN points_to t ON t.p = s.p JOIN points_to u ON u.p = s.q');
+END $$;
+CALL new_worker('worker1');
+CALL new_worker('worker2');
+
+INSERT INTO worker1.address_of VALUES ('list', 'head'), ('item', 'node');
+INSERT INTO worker1.stored_to VALUES ('list', 'item');
+INSERT INTO worker2.copied_from VALUES ('queue', 'list');
+INSERT INTO worker2.loaded_from VALUES ('first', 'queue');
+
+SELECT copied, derived FROM factmerge_merge('worker1', 'worker2');
+SELECT p, x, factmerge_provenance FROM worker2.points_to ORDER BY p, x;
+
+--
 -- What the examples made goes again
 --
 SET client_min_messages = warning;
 SELECT factmerge_unignore_trigger('south.flight', 'announce');
-DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk CASCADE;
-DROP PROCEDURE new_calendar(text), new_desk(text), new_airline(text), new_survey(text);
+DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk, left_reader, right_reader,
+    worker1, worker2 CASCADE;
+DROP PROCEDURE new_calendar(text), new_desk(text), new_airline(text), new_survey(text), new_reader(text), new_worker(text);

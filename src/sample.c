@@ -183,11 +183,11 @@ TakeIntoSample(Check *check, FactTable *table, const char *condition, int most)
 {
 	uint64		taken =
 		SqlExecute(InvalidSnapshot,
-				   psprintf("INSERT INTO %s (relation, place, fact) SELECT t.tableoid, t.ctid, t FROM %s AS t"
+				   psprintf("INSERT INTO %s (relation, place, fact) SELECT t.tableoid, t.ctid, (t.*)::%s FROM %s AS t"
 							" WHERE NOT EXISTS (SELECT FROM %s AS s WHERE s.relation = t.tableoid AND s.place = t.ctid)"
 							" AND (%s) LIMIT %d",
-							SAMPLE_OF(table), QualifiedRelation(table->destination), SAMPLE_OF(table),
-							condition, most), NULL);
+							SAMPLE_OF(table), QualifiedRelation(table->destination),
+							QualifiedRelation(table->destination), SAMPLE_OF(table), condition, most), NULL);
 
 	check->count += taken;
 	return taken;
