@@ -136,7 +136,9 @@ BEGIN
     RETURN NULL;
 END $body$;
 CREATE TRIGGER back AFTER INSERT ON b.path FOR EACH ROW EXECUTE FUNCTION b.back();
-ALTER TABLE b.edge DISABLE TRIGGER factmerge_rules;
+-- ... and renamed, for the triggers are theirs
+ALTER TRIGGER factmerge_rules ON b.edge RENAME TO "Our rules";
+ALTER TABLE b.edge DISABLE TRIGGER "Our rules";
 ALTER TABLE b.path DISABLE TRIGGER factmerge_rules;
 CALL add_edges('a', 'x0>x1 x1>x2');
 INSERT INTO a.point (name) VALUES ('x3');
@@ -146,11 +148,11 @@ INSERT INTO b.path (a, c) SELECT a, b FROM b.edge ON CONFLICT DO NOTHING;
 SET search_path = b, public;
 SELECT copied, derived FROM factmerge_merge('a', 'b');
 SELECT x FROM paths('b') x WHERE x ~ 'x[0-9]';
-SELECT tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgname = 'factmerge_rules' AND tgrelid::regclass::text !~ '^a' ORDER BY 1;
+SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgfoid = 'factmerge.apply_rules'::regproc AND tgrelid::regclass::text !~ '^a' ORDER BY 1;
 -- What the destination had not derived before is no merge's work
 SELECT factmerge_saturate('b');
 SELECT factmerge_saturate('b');
-ALTER TABLE edge ENABLE TRIGGER factmerge_rules;
+ALTER TABLE edge ENABLE TRIGGER "Our rules";
 ALTER TABLE path ENABLE TRIGGER factmerge_rules;
 RESET search_path;
 

@@ -23,6 +23,7 @@
 #include "utils/snapmgr.h"
 
 #include "check.h"
+#include "rule.h"
 
 /* How many facts of a table have a turn to be the last */
 #define LAST_FACTS_PER_TABLE 8
@@ -334,6 +335,7 @@ Experiment(Merge *merge, void *arg)
 	LockTables(merge);
 	LockSequences(merge->tables);
 	PrepareSession(merge);
+	(void) EnableRuleTriggers(merge->rules);
 	FindDerivedTables(check);
 	ChooseArriving(check);
 	if (check->written != NIL)

@@ -18,6 +18,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "parser/parse_func.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -32,6 +33,7 @@ PG_FUNCTION_INFO_V1(factmerge_apply_rules);
 typedef struct Enabled
 {
 	Oid			relation;
+	char	   *trigger;		/* quoted */
 	char		before;			/* tgenabled */
 } Enabled;
 
@@ -67,20 +69,28 @@ factmerge_apply_rules(PG_FUNCTION_ARGS)
 }
 
 /*
- * How our trigger of a relation is enabled, or 0 if there is none.
+ * The quoted name of our trigger of a relation, whatever it is called by now, and
+ * how it is enabled; NULL if there is none.
  */
-static char
-TriggerEnabled(Oid relation)
+static char *
+FindRuleTrigger(Oid relation, char *enabled)
 {
 	Relation	rel = table_open(relation, AccessShareLock);
 	Oid			function = RuleTriggerFunction();
-	char		enabled = '\0';
+	char	   *name = NULL;
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-		if (rel->trigdesc->triggers[i].tgfoid == function)
-			enabled = rel->trigdesc->triggers[i].tgenabled;
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid != function)
+			continue;
+		name = pstrdup(quote_identifier(trigger->tgname));
+		if (enabled)
+			*enabled = trigger->tgenabled;
+	}
 	table_close(rel, NoLock);
-	return enabled;
+	return name;
 }
 
 /*
@@ -109,7 +119,7 @@ CreateRuleTriggers(Oid table)
 
 	foreach(lc, Parts(table))
 	{
-		if (TriggerEnabled(lfirst_oid(lc)) == '\0')
+		if (FindRuleTrigger(lfirst_oid(lc), NULL) == NULL)
 			SqlUtility(psprintf("CREATE TRIGGER " TRIGGER_NAME " AFTER INSERT ON %s"
 								" REFERENCING NEW TABLE AS " NEWS_NAME
 								" FOR EACH STATEMENT EXECUTE FUNCTION factmerge.apply_rules()",
@@ -127,9 +137,12 @@ DropRuleTriggers(Oid table)
 	ListCell   *lc;
 
 	foreach(lc, Parts(table))
-		if (TriggerEnabled(lfirst_oid(lc)) != '\0')
-		SqlUtility(psprintf("DROP TRIGGER " TRIGGER_NAME " ON %s",
-							QualifiedRelation(lfirst_oid(lc))));
+	{
+		char	   *trigger = FindRuleTrigger(lfirst_oid(lc), NULL);
+
+		if (trigger)
+			SqlUtility(psprintf("DROP TRIGGER %s ON %s", trigger, QualifiedRelation(lfirst_oid(lc))));
+	}
 }
 
 /*
@@ -171,20 +184,19 @@ EnableRuleTriggers(List *rules)
 	foreach(lc, tables)
 		foreach(part, Parts(lfirst_oid(lc)))
 	{
-		char		before = TriggerEnabled(lfirst_oid(part));
+		char		before = '\0';
+		char	   *trigger = FindRuleTrigger(lfirst_oid(part), &before);
 		Enabled    *entry;
 
-		if (before == TRIGGER_FIRES_ON_ORIGIN || before == TRIGGER_FIRES_ALWAYS)
-			continue;
-		if (before == '\0')
-		{
+		if (trigger == NULL)
 			CreateRuleTriggers(lfirst_oid(lc));
+		if (trigger == NULL || before == TRIGGER_FIRES_ON_ORIGIN || before == TRIGGER_FIRES_ALWAYS)
 			continue;
-		}
-		SqlUtility(psprintf("ALTER TABLE %s ENABLE TRIGGER " TRIGGER_NAME,
-							QualifiedRelation(lfirst_oid(part))));
+		SqlUtility(psprintf("ALTER TABLE %s ENABLE TRIGGER %s",
+							QualifiedRelation(lfirst_oid(part)), trigger));
 		entry = palloc(sizeof(Enabled));
 		entry->relation = lfirst_oid(part);
+		entry->trigger = trigger;
 		entry->before = before;
 		enabled = lappend(enabled, entry);
 	}
@@ -203,8 +215,8 @@ RestoreRuleTriggers(List *enabled)
 	{
 		Enabled    *entry = lfirst(lc);
 
-		SqlUtility(psprintf("ALTER TABLE %s %s TRIGGER " TRIGGER_NAME,
-							QualifiedRelation(entry->relation),
-							entry->before == TRIGGER_DISABLED ? "DISABLE" : "ENABLE REPLICA"));
+		SqlUtility(psprintf("ALTER TABLE %s %s TRIGGER %s", QualifiedRelation(entry->relation),
+							entry->before == TRIGGER_DISABLED ? "DISABLE" : "ENABLE REPLICA",
+							entry->trigger));
 	}
 }
