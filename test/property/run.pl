@@ -1,11 +1,10 @@
 #!/usr/bin/perl
 #
 # Property tests: random schemas and facts, merged, and held against the laws of
-# a merge and against an oracle: for facts that are the same if they are equal, that is
-# to saturate the union of both sides from nothing; where sameness is declared, to
+# a merge and against an oracle: for facts that are the same if they are equal, that
+# is to saturate the union of both sides from nothing; where sameness is declared, to
 # compare each fact of one side with each of the other; where rules are, to apply them
-# naively.  Prints TAP, a test for each
-# seed; what failed is said under it.
+# naively.  Prints TAP, a test for each seed; what failed is said under it.
 #
 #   perl test/property/run.pl                              210 seeds, and that they have teeth
 #   perl test/property/run.pl --seeds 1000 --first 201     other seeds
@@ -13,8 +12,9 @@
 #
 #   --seeds N          how many seeds
 #   --first S          the first of them
-#   --exact, --near, --datalog    all seeds with keys that say what is the same, with declared
-#                      samenesses, or with rules
+#   --exact            all seeds with keys that say what is the same,
+#   --near             with declared samenesses,
+#   --datalog          or with rules
 #   --hops H           factmerge.friend_hops; with fewer than two steps, facts are missed
 #   --verbose          show each seed's schema, its rules and what its merges did
 #   --keep             leave the schemas of each seed behind
