@@ -24,7 +24,9 @@
  *
  * Where two facts S and D meet in a column that refers to the same table, they
  * meet in a fact that is in both, see friends.c.  If there are few of these, it
- * is quicker to come from there.
+ * is quicker to come from there; and if not, to leave out of S what refers to
+ * facts that are the source's alone, which is easy to see where a sequence has
+ * just drawn their keys.
  *
  *-------------------------------------------------------------------------
  */
@@ -195,44 +197,13 @@ ReferenceOf(FactTable *table, AttrNumber column)
 	return NULL;
 }
 
-/*
- * Append, for the atom of S, that it refers to a fact that is in both, if it
- * meets D there and there are few.
- */
-static void
-AppendMeeting(StringInfo sql, Merge *merge, Arm *arm, List *facts, int source, int destination)
-{
-	AttrNumber	columns[2];
-	Reference  *references[2];
-	FactTable  *table = FindMerged(merge, list_nth_oid(arm->atoms, source));
-	FactTable  *target;
-	const char *name;
-
-	if (!AreEqual(arm, facts, source, destination, &columns[0], &columns[1]))
-		return;
-	references[0] = ReferenceOf(table, columns[0]);
-	references[1] = ReferenceOf(FindMerged(merge, list_nth_oid(arm->atoms, destination)), columns[1]);
-	if (references[0] == NULL || references[1] == NULL ||
-		references[0]->target != references[1]->target ||
-		strcmp(linitial(references[0]->target_names), linitial(references[1]->target_names)) != 0)
-		return;
-	target = references[0]->target;
-	if (target->counts.in_both * FEW_IN_BOTH > table->counts.copied)
-		return;
-	name = quote_identifier(linitial(references[0]->target_names));
-	appendStringInfo(sql, " AND t.%s IN (SELECT p.%s FROM %s AS p WHERE ",
-					 quote_identifier(((Column *) linitial(references[0]->columns))->name), name,
-					 QualifiedRelation(target->destination));
-	AppendSideCondition(sql, merge, target, "p", SIDE_BOTH);
-	appendStringInfoChar(sql, ')');
-}
-
 /* The queries that are put together for one rule */
 typedef struct Queries
 {
 	StringInfoData with;		/* definitions before them */
 	StringInfoData text;		/* UNION ALL of them, empty if there are none */
 	int			number;			/* of definitions */
+	List	   *keys_in_both;	/* of Column: it is defined what they hold */
 } Queries;
 
 static void
@@ -241,6 +212,7 @@ InitQueries(Queries *queries)
 	initStringInfo(&queries->with);
 	initStringInfo(&queries->text);
 	queries->number = 0;
+	queries->keys_in_both = NIL;
 }
 
 static void
@@ -249,6 +221,59 @@ AddQuery(Queries *queries, Arm *arm, List *facts, char **sources)
 	char	   *query = RestrictAtoms(arm, facts, sources, &queries->with, &queries->number);
 
 	appendStringInfo(&queries->text, "%s(%s)", queries->text.len ? " UNION ALL " : "", query);
+}
+
+/*
+ * The name of a definition for the keys of a table's facts that are in both.
+ */
+static char *
+KeysInBoth(Queries *queries, Merge *merge, FactTable *table, Column *key)
+{
+	char	   *name = psprintf("factmerge_in_both_%d_%d", table->position, key->number);
+
+	if (list_member_ptr(queries->keys_in_both, key))
+		return name;
+	queries->keys_in_both = lappend(queries->keys_in_both, key);
+	appendStringInfo(&queries->with, "%s%s AS MATERIALIZED (SELECT t.%s AS key FROM %s AS t WHERE ",
+					 queries->with.len ? ", " : "WITH ", name, quote_identifier(key->name),
+					 QualifiedRelation(table->destination));
+	AppendSideCondition(&queries->with, merge, table, "t", SIDE_BOTH);
+	appendStringInfoChar(&queries->with, ')');
+	return name;
+}
+
+/*
+ * Append, for the atom of S, that it can meet D: if they do so in a fact that both
+ * refer to, that is in both.  Either there are few such facts; or, where keys come
+ * from a sequence, those are left out which it has drawn for facts that only the
+ * source had.
+ */
+static void
+AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *facts,
+			  int source, int destination)
+{
+	AttrNumber	columns[2];
+	FactTable  *table = FindMerged(merge, list_nth_oid(arm->atoms, source));
+	Reference  *own;
+	Reference  *other;
+	Column	   *key;
+	const char *name;
+
+	if (!AreEqual(arm, facts, source, destination, &columns[0], &columns[1]))
+		return;
+	own = ReferenceOf(table, columns[0]);
+	other = ReferenceOf(FindMerged(merge, list_nth_oid(arm->atoms, destination)), columns[1]);
+	if (own == NULL || other == NULL || own->target != other->target ||
+		linitial(own->target_columns) != linitial(other->target_columns))
+		return;
+	key = linitial(own->target_columns);
+	name = quote_identifier(((Column *) linitial(own->columns))->name);
+	if (own->target->counts.in_both * FEW_IN_BOTH <= table->counts.copied)
+		appendStringInfo(sql, " AND t.%s IN (SELECT k.key FROM %s AS k)", name,
+						 KeysInBoth(queries, merge, own->target, key));
+	else if (key->least_drawn < key->greatest_drawn)
+		appendStringInfo(sql, " AND t.%s NOT BETWEEN " INT64_FORMAT " AND " INT64_FORMAT, name,
+						 key->least_drawn, key->greatest_drawn);
 }
 
 /*
@@ -274,7 +299,7 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 		if (!AppendPart(&sql, merge, FindMerged(merge, relation), part))
 			return;
 		if (i == source)
-			AppendMeeting(&sql, merge, arm, facts, source, destination);
+			AppendMeeting(&sql, queries, merge, arm, facts, source, destination);
 		sources[i] = sql.data;
 	}
 	AddQuery(queries, arm, facts, sources);

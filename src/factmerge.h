@@ -96,6 +96,8 @@ typedef struct Column
 	struct EventLog *log;		/* it says what a row of it is about, see
 								 * eventlog.h */
 	int			map_number;		/* which column of the key map, or 0 */
+	int64		least_drawn;	/* from here to there are keys of facts only that */
+	int64		greatest_drawn; /* the source alone has; 0, 0 if not known */
 	bool		drafted;		/* the draft holds its value for a new fact */
 } Column;
 
@@ -312,6 +314,7 @@ extern void RefuseExhaustion(Merge *merge, FactTable *table, int64 at_most,
 							 const char *count);
 extern void RefuseSequenceBehind(Merge *merge, FactTable *table,
 								 Column *column, int64 before);
+extern void NoteKeysDrawn(Column *column, int64 before);
 extern void AdvanceSequences(Merge *merge, FactTable *table);
 
 /* fold.c */

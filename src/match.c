@@ -260,8 +260,11 @@ MatchChecked(Merge *merge, FactTable *table, MatchMode mode)
 	{
 		Column	   *column = list_nth(table->map_columns, i);
 
-		if (IsNumbered(column))
-			RefuseSequenceBehind(merge, table, column, before[i]);
+		if (!IsNumbered(column))
+			continue;
+		RefuseSequenceBehind(merge, table, column, before[i]);
+		if (mode == MATCH_ALL && !merge->preview)
+			NoteKeysDrawn(column, before[i]);
 	}
 	return facts;
 }

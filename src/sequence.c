@@ -214,6 +214,20 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 }
 
 /*
+ * Note which keys a sequence has drawn for a table all at once: all that is between
+ * is a key of a fact that only the source had, for RefuseSequenceBehind() has not
+ * found any of the destination's there.
+ */
+void
+NoteKeysDrawn(Column *column, int64 before)
+{
+	int64		after = SequencePosition(column->sequence);
+
+	column->least_drawn = after > before ? before + 1 : after;
+	column->greatest_drawn = after > before ? after : before - 1;
+}
+
+/*
  * Let the sequences of columns whose values have been copied as they are go on
  * behind them: declared keys, and numbers that are no key.
  */
