@@ -13,6 +13,8 @@
 #   11  origin knows the key that a fact had in the source
 #   12  the conflicts listed are those that there are
 #   13  sequences are ahead of the keys given out
+#   14  which side is replayed does not matter
+#   15  handlers that are sound are found to be so
 #
 # Each function checks one law and returns the complaints, none if it holds.  What
 # most of them look at is one merge that was made (Seed.pm):

@@ -77,6 +77,7 @@ sub run {
         $self->check_other_direction;
         $self->check_three if $self->{three_sides};
         $self->check_replay_sides if $self->{seed} % 2;
+        $self->check_handlers if $self->{seed} % 4 == 0;
         $self->try_first;
         $self->check_main;
     });
@@ -277,18 +278,36 @@ sub check_three {
     }
 }
 
+# All that there is in some sides
+sub state_of {
+    my ($self, @names) = @_;
+    my @rows = map { Database::user_columns($_) } map { @{ $self->read($_) } } @names;
+    return (@rows, map { split /\n/, $self->{database}->structure($self->{schemas}{$_}) } @names);
+}
+
+# Handlers that are sound are found to be so, and all is as it was
+sub check_handlers {
+    my ($self) = @_;
+    my $schema = $self->{schemas}{b};
+    my @before = $self->state_of('b');
+    for my $handler (@{ $self->{rules}{handlers} }) {
+        my $name = Ddl::is_function($handler) ? join '.', map { Ddl::quoted($_) } $schema, $handler->{name} : $handler->{name};
+        my $verdicts = $self->{database}->rows('SELECT * FROM factmerge_check_handler(?, ?::regclass, 25)',
+            $name, Ddl::qualified($schema, $handler->{table}));
+        $self->law("15 handler $handler->{name} is sound", map { "$_->{check}: $_->{detail}" }
+            grep { defined $_->{passed} && !$_->{passed} } @$verdicts);
+    }
+    $self->law('15 checking handlers leaves nothing', Laws::differences(\@before, [ $self->state_of('b') ]));
+}
+
 # A dry run and a preview, either of which leaves all as it was
 sub try_first {
     my ($self) = @_;
     my ($database, @names) = ($self->{database}, qw(a b));
-    my $state = sub {
-        my @rows = map { Database::user_columns($_) } map { @{ $self->read($_) } } @names;
-        return (@rows, map { split /\n/, $database->structure($self->{schemas}{$_}) } @names);
-    };
-    my @before = $state->();
+    my @before = $self->state_of(@names);
     $self->{preview} = $self->preview(@names) if $self->{previews};
     $self->{dry_totals} = $database->merge(@{ $self->{schemas} }{@names}, 1);
-    $self->law('8 a dry run and a preview leave nothing', Laws::differences(\@before, [ $state->() ]),
+    $self->law('8 a dry run and a preview leave nothing', Laws::differences(\@before, [ $self->state_of(@names) ]),
         defined $self->{dry_totals}{merge_id} ? 'it has a merge_id' : ());
 }
 
