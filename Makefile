@@ -6,11 +6,11 @@
 
 EXTENSION = factmerge
 MODULE_big = factmerge
-DATA = factmerge--1.0.sql
+DATA = factmerge--1.0.sql factmerge--1.0--1.1.sql
 
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
-SOURCES = factmerge merge \
+SOURCES = factmerge merge prepare \
 	schema column type key samerule tolerance distance condition edit reference lock \
 	match sequence sameness candidate fold circle keymap translate conflict provenance bulk dump violation \
 	friends paths befriend eventlog logevent events replay handler guard rule monotone rewrite derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report inspect preview query

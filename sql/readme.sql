@@ -521,6 +521,11 @@ SELECT copied, derived FROM factmerge_merge('worker1', 'worker2');
 SELECT p, x, factmerge_provenance FROM worker2.points_to ORDER BY p, x;
 
 --
+-- Upgrading and uninstalling
+--
+SELECT factmerge_remove_provenance('south');
+
+--
 -- What the examples made goes again
 --
 SET client_min_messages = warning;

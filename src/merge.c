@@ -36,7 +36,6 @@
 #include "rule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_merge);
-PG_FUNCTION_INFO_V1(factmerge_prepare);
 
 /*
  * Make generated SQL immune to the caller's search_path and row security until
@@ -319,31 +318,4 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	LeaveMerge();
 	SqlFinish();
 	return row;
-}
-
-/*
- * factmerge_prepare(name): add the provenance columns ahead of a merge.
- */
-Datum
-factmerge_prepare(PG_FUNCTION_ARGS)
-{
-	Merge		merge = {0};
-	int			count;
-	int			nest_level;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	SqlConnect();
-	nest_level = NewGUCNestLevel();
-	LockSearchPath();
-	merge.destination = NameStr(*PG_GETARG_NAME(0));
-	merge.tables = DescribeSchema(FindSchema(merge.destination));
-	if (merge.tables == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("schema \"%s\" has no tables to prepare", merge.destination)));
-	count = AddProvenanceColumns(merge.tables);
-	AtEOXact_GUC(true, nest_level);
-	SqlFinish();
-	PG_RETURN_INT32(count);
 }

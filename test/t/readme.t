@@ -28,7 +28,7 @@ my $top = "$FindBin::Bin/../..";
 my $readme   = slurp("$top/README.md");
 my $script   = slurp("$top/sql/readme.sql");
 my $expected = slurp("$top/expected/readme.out");
-my $install  = slurp("$top/factmerge--1.0.sql");
+my $install  = join '', map { slurp($_) } glob "$top/factmerge--*.sql";
 my $settings = slurp("$top/src/factmerge.c");
 
 check_examples();
@@ -148,8 +148,8 @@ sub check_reference {
             ok(index($reference, "`$column`") >= 0, "... with column $column");
         }
     }
-    for my $table ($install =~ /^CREATE TABLE (factmerge\.\w+)/mg) {
-        ok(index($reference, "`$table`") >= 0, "the reference has table $table");
+    for my $table ($install =~ /^CREATE (?:TABLE|VIEW) (factmerge[._]\w+)/mg) {
+        ok(index($reference, "`$table`") >= 0, "the reference has table or view $table");
     }
     my @settings = $settings =~ /DefineCustom\w+Variable\("([^"]+)"/g;
     ok(@settings > 0, 'there are settings');
@@ -165,7 +165,7 @@ sub check_reference {
 # come out.
 sub functions {
     my %functions;
-    while ($install =~ /^CREATE FUNCTION (factmerge_\w+)\((.*?)\)\s*RETURNS/gms) {
+    while ($install =~ /^CREATE (?:FUNCTION|PROCEDURE) (factmerge_\w+)\(([^()]*(?:\(.*?\)[^()]*)*)\)\s*(?:RETURNS|AS|LANGUAGE)/gms) {
         my ($name, $list) = ($1, $2);
         my (@in, @out);
         for my $argument (split /,\s*/, $list) {
