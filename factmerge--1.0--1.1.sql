@@ -7,6 +7,79 @@
 \echo Use "ALTER EXTENSION factmerge UPDATE TO '1.1'" to load this file. \quit
 
 /*
+ * Runs that are scheduled, and what became of them
+ *
+ * What an error says may hold values of the users' rows, so failures are read
+ * through factmerge_history, which shows that to whoever has the role.
+ */
+CREATE TABLE factmerge.failure (
+	failure_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	source name NOT NULL,
+	destination name NOT NULL,
+	merged_by name NOT NULL,
+	merged_at timestamptz NOT NULL,
+	elapsed interval NOT NULL,
+	sqlstate text NOT NULL,
+	message text NOT NULL,
+	detail text,
+	hint text,
+	context text
+);
+COMMENT ON TABLE factmerge.failure IS 'one row per call of factmerge_run() that has failed';
+SELECT pg_catalog.pg_extension_config_dump('factmerge.failure', '');
+SELECT pg_catalog.pg_extension_config_dump('factmerge.failure_failure_id_seq', '');
+
+ALTER TABLE factmerge.merge ADD COLUMN trimmed boolean NOT NULL DEFAULT false;
+
+CREATE VIEW factmerge_history AS
+SELECT m.merge_id, m.source, m.destination, 'succeeded'::pg_catalog.text AS status, m.merged_by, m.merged_at, m.elapsed,
+	m.fact_tables, m.source_facts, m.in_both, m.copied, m.conflicts, m.events, m.skipped_categorically, m.skipped_in_both,
+	m.skipped_friends_in_both, m.skipped_one_sided, m.unhandled, m.replayed, m.derived,
+	NULL::pg_catalog.text AS sqlstate, NULL::pg_catalog.text AS message, NULL::pg_catalog.text AS detail,
+	NULL::pg_catalog.text AS hint, NULL::pg_catalog.text AS context
+FROM factmerge.merge AS m
+WHERE NOT m.trimmed
+UNION ALL
+SELECT NULL, f.source, f.destination, 'failed', f.merged_by, f.merged_at, f.elapsed,
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+	f.sqlstate, t.message, t.detail, t.hint, t.context
+FROM factmerge.failure AS f
+LEFT JOIN LATERAL (SELECT f.message, f.detail, f.hint, f.context FROM pg_catalog.pg_roles AS r
+	WHERE r.rolname OPERATOR(pg_catalog.=) f.merged_by AND pg_catalog.pg_has_role(r.oid, 'USAGE')) AS t ON true;
+COMMENT ON VIEW factmerge_history IS
+'what merges have come to: those that succeeded, with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
+GRANT SELECT ON factmerge_history TO PUBLIC;
+
+CREATE PROCEDURE factmerge_run(source name, destination name, wait boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'factmerge_run'
+LANGUAGE C;
+COMMENT ON PROCEDURE factmerge_run(name, name, boolean) IS
+'merges like factmerge_merge(), in a transaction of its own, as a scheduler calls it. If that fails, the failure is recorded, see factmerge_history, and then the error is raised. Unless wait is true, it is an error if another merge into the destination is running. Errors: those of factmerge_merge(); called within a transaction or a function';
+
+CREATE FUNCTION factmerge_trim_history(older_than interval)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_trim_history'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_trim_history(interval) IS
+'lets the history forget merges and failures that are older than that, with their counts by table, timings and conflicts; returns how many there were. Those of others only superusers and members of their roles can let it forget. What factmerge_origin() tells stays. Errors: a negative interval';
+
+CREATE VIEW factmerge_progress AS
+SELECT a.pid, a.datname, a.usename, a.xact_start AS started_at, p.stage, p.fact_table, p.done, p.total, p.unit, p.statement
+FROM pg_catalog.pg_stat_activity AS a
+CROSS JOIN LATERAL pg_catalog.regexp_match(a.query, '^factmerge: (matching|comparing|marking|rebuilding the indexes|copying'
+	'|checking|finding mixed events|looking up the events|analyzing|applying rules|previewing|replaying)'
+	'(?: event (\d+) of (\d+)| events)?(?: of| to)? (.*?) \(table (\d+) of (\d+)\): (.*)$') AS m (parts)
+CROSS JOIN LATERAL (SELECT (m.parts)[1], (m.parts)[4],
+	COALESCE((m.parts)[2]::pg_catalog.int8, (m.parts)[5]::pg_catalog.int8 - 1),
+	COALESCE((m.parts)[3], (m.parts)[6])::pg_catalog.int8,
+	CASE WHEN (m.parts)[3] IS NULL THEN 'tables' ELSE 'events' END,
+	(m.parts)[7]) AS p (stage, fact_table, done, total, unit, statement)
+WHERE a.state OPERATOR(pg_catalog.=) 'active' AND m.parts IS NOT NULL;
+COMMENT ON VIEW factmerge_progress IS
+'merges that are running: the stage of each, the fact table that it is at, and how much of the stage is done, of how much (unit: tables, or events of the table); for sessions whose pg_stat_activity.query one may see';
+GRANT SELECT ON factmerge_progress TO PUBLIC;
+
+/*
  * Taking leave
  */
 CREATE FUNCTION factmerge_remove_provenance(schema name)

@@ -381,6 +381,17 @@ INSERT INTO north.flight (code, origin, destination) VALUES ('N5', 4, 1);
 SELECT source_facts, in_both, copied, replayed, derived FROM factmerge_merge('north', 'south');
 
 --
+-- Schedule merges
+--
+CALL factmerge_run('north', 'south');
+CALL factmerge_run('north', 'sooth');
+
+SELECT source, destination, status, copied, sqlstate, message
+FROM factmerge_history ORDER BY merged_at DESC LIMIT 2;
+
+SELECT factmerge_trim_history('90 days');
+
+--
 -- Say which facts are the same
 --
 CREATE PROCEDURE new_survey(survey text) LANGUAGE plpgsql AS $$

@@ -213,6 +213,7 @@ typedef struct Merge
 	char	   *destination;
 	bool		dry_run;
 	bool		preview;		/* a dry run that stops after matching */
+	bool		no_wait;		/* refuse to if another merge is running */
 	bool		careful;		/* notes each fact before it writes it */
 	Snapshot	snapshot;		/* all statements run under it */
 	List	   *tables;			/* of FactTable, in walk order */
@@ -277,6 +278,7 @@ extern void RelateOthers(List *others, List *tables);
 
 /* lock.c */
 extern void CheckRights(Merge *merge);
+extern void LockDestination(Merge *merge);
 extern void LockTables(Merge *merge);
 
 /* translate.c */
@@ -406,6 +408,8 @@ extern char *LockSearchPath(void);
 extern void FixSettings(void);
 extern void OpenSchemas(Merge *merge);
 extern void TakeFacts(Merge *merge);
+extern Merge *MergeSchemas(const char *source, const char *destination,
+						   bool dry_run, bool wait, Counts *totals);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
 

@@ -5,8 +5,9 @@
  *
  * The tables of the destination are locked SHARE ROW EXCLUSIVE, which
  * keeps writers and other merges out and lets readers in; those of the source
- * are locked ACCESS SHARE, so that their writers go on.  All locks are taken
- * in the order of the oids, so that two merges queue instead of deadlocking.
+ * are locked ACCESS SHARE, so that their writers go on.  Before that, merges into
+ * one destination queue for it, or refuse to.  All locks of tables are taken in
+ * the order of the oids, so that two merges queue instead of deadlocking.
  *
  * Once the locks are held, one snapshot is taken for the whole merge.  Under
  * READ COMMITTED that is a fresh one.  Under the stricter levels it has to be
@@ -27,9 +28,11 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -195,6 +198,25 @@ CompareOids(const ListCell *a, const ListCell *b)
 	if (lfirst_oid(a) == lfirst_oid(b))
 		return 0;
 	return lfirst_oid(a) < lfirst_oid(b) ? -1 : 1;
+}
+
+/*
+ * Lock the destination against other merges, which may not be waited for.  It is
+ * the schema that is locked, which keeps nobody from its tables.
+ */
+void
+LockDestination(Merge *merge)
+{
+	Oid			schema = get_namespace_oid(merge->destination, false);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, NamespaceRelationId, schema, 0);
+	if (LockAcquire(&tag, ShareUpdateExclusiveLock, false, merge->no_wait) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("schema \"%s\" is being merged into", merge->destination),
+				 errdetail("Another session has not ended its merge yet."),
+				 errhint("Try again later, or call factmerge_run() with wait => true.")));
 }
 
 /*

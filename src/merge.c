@@ -105,6 +105,8 @@ OpenSchemas(Merge *merge)
 		merge->source = "pg_temp";	/* whichever it is in this session */
 	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
+	if (!merge->preview)
+		LockDestination(merge);
 	LockTables(merge);
 
 	/* Somebody may have altered a table before we got the lock */
@@ -265,33 +267,20 @@ RunDry(Merge *merge, void *arg)
 }
 
 /*
- * factmerge_merge(name, name, bool): merge two schemas; see the comment on the
- * SQL function for arguments, result and errors.
+ * Merge two schemas; with no wait, only if nobody else is merging into the
+ * destination.  SPI is connected, and what is returned lives until it is not.
  */
-Datum
-factmerge_merge(PG_FUNCTION_ARGS)
+Merge *
+MergeSchemas(const char *source, const char *destination, bool dry_run, bool wait, Counts *totals)
 {
-	Merge	   *merge;
-	Counts		totals;
-	Datum		row;
-	MemoryContext caller_context = CurrentMemoryContext;
-	int			nest_level;
+	Merge	   *merge = palloc0(sizeof(Merge));
+	int			nest_level = NewGUCNestLevel();
 
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of factmerge_merge() is null"),
-					 errhint("Name the source and the destination.")));
-
-	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
-	nest_level = NewGUCNestLevel();
-
-	merge = palloc0(sizeof(Merge));
-	merge->source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
-	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
-	merge->dry_run = PG_GETARG_BOOL(2);
+	merge->source = pstrdup(source);
+	merge->destination = pstrdup(destination);
+	merge->dry_run = dry_run;
+	merge->no_wait = !wait;
 	merge->search_path = LockSearchPath();
 	INSTR_TIME_SET_CURRENT(merge->start);
 
@@ -306,16 +295,39 @@ factmerge_merge(PG_FUNCTION_ARGS)
 			ForgetDroppedTables();
 		RunStages(merge);
 	}
-	SumCounts(merge, &totals);
+	SumCounts(merge, totals);
 	if (!merge->dry_run)
-		EndHistory(merge, &totals);
+		EndHistory(merge, totals);
 	UnregisterSnapshot(merge->snapshot);
 	ReportActivity(merge, NULL, NULL);
-
-	MemoryContextSwitchTo(caller_context);
-	row = TotalsRow(fcinfo, merge, &totals);
 	AtEOXact_GUC(true, nest_level);
 	LeaveMerge();
+	return merge;
+}
+
+/*
+ * factmerge_merge(name, name, bool): merge two schemas; see the comment on the
+ * SQL function for arguments, result and errors.
+ */
+Datum
+factmerge_merge(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller_context = CurrentMemoryContext;
+	Merge	   *merge;
+	Counts		totals;
+	Datum		row;
+
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an argument of factmerge_merge() is null"),
+					 errhint("Name the source and the destination.")));
+	SqlConnect();
+	merge = MergeSchemas(NameStr(*PG_GETARG_NAME(0)), NameStr(*PG_GETARG_NAME(1)),
+						 PG_GETARG_BOOL(2), true, &totals);
+	MemoryContextSwitchTo(caller_context);
+	row = TotalsRow(fcinfo, merge, &totals);
 	SqlFinish();
 	return row;
 }

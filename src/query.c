@@ -62,6 +62,25 @@ SqlConnect(void)
 }
 
 /*
+ * The same in a procedure, which may end its transaction.
+ */
+void
+SqlConnectNonatomic(void)
+{
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * Commit the transaction, and begin another.
+ */
+void
+SqlCommit(void)
+{
+	SPI_commit();
+}
+
+/*
  * Disconnect from SPI and free all that was allocated since SqlConnect().
  */
 void

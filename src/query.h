@@ -38,6 +38,8 @@ typedef struct RoleSwitch
 typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 
 extern void SqlConnect(void);
+extern void SqlConnectNonatomic(void);
+extern void SqlCommit(void);
 extern void SqlFinish(void);
 
 extern void SqlAddArg(SqlArgs *args, Oid type, Datum value);

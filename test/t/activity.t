@@ -89,13 +89,15 @@ sub wait_for_end {
 my $merge = q{SELECT replayed FROM factmerge_merge('a', 'b', dry_run => true)};
 # Walk order is Kreis, line, other
 my @gates = (
-    [ 1, 'matching Kreis (table 1 of 3)',             'matching' ],
-    [ 2, 'copying line (table 2 of 3)',               'copying' ],
-    [ 3, 'replaying event 2000 of 2500 of line (table 2 of 3)', 'replaying, with the number of events' ],
+    [ 1, 'matching Kreis (table 1 of 3)',             'matching', [qw(matching Kreis 0 3 tables)] ],
+    [ 2, 'copying line (table 2 of 3)',               'copying', [qw(copying line 1 3 tables)] ],
+    [ 3, 'replaying event 2000 of 2500 of line (table 2 of 3)', 'replaying, with the number of events',
+        [qw(replaying line 2000 2500 events)] ],
 );
+my $progress = 'SELECT stage, fact_table, done, total, unit FROM factmerge_progress WHERE pid = ?';
 
 for (@gates) {
-    my ($gate, $doing, $stage) = @$_;
+    my ($gate, $doing, $stage, $expected) = @$_;
     $holder->begin_work;
     $holder->do("SELECT pg_advisory_xact_lock($gate)");
     my $sth = $merger->prepare($merge, { pg_async => PG_ASYNC });
@@ -103,6 +105,8 @@ for (@gates) {
     my ($query, $state) = activity_at_gate();
     is($query, "factmerge: $doing: $merge", "$stage: stage, table and statement");
     is($state, 'active', "$stage: the session is active");
+    is_deeply($watcher->selectall_arrayref($progress, undef, $merger_pid), [$expected], "$stage: factmerge_progress");
+    is($watcher->selectrow_array('SELECT statement FROM factmerge_progress'), $merge, "$stage: ... and the statement");
     $holder->rollback;
     wait_for_end();
     $sth->pg_result;
@@ -111,6 +115,7 @@ for (@gates) {
         'SELECT query, state FROM pg_stat_activity WHERE pid = ?', undef, $merger_pid);
     is($state, 'idle', "$stage: then the session is idle");
     is($query, $merge, "$stage: ... after that statement");
+    is_deeply($watcher->selectall_arrayref($progress, undef, $merger_pid), [], "$stage: ... and without progress");
 }
 
 # Within one statement: once the merge has returned, its stage is forgotten

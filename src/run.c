@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  merges that a scheduler calls, and the history of those that failed
+ *
+ * A merge that fails leaves nothing, not even in the history.  factmerge_run() is a
+ * procedure, which may end a transaction: it merges in a subtransaction, and if
+ * that fails, takes it back, records the failure, commits this, and raises the
+ * error again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "factmerge.h"
+
+PG_FUNCTION_INFO_V1(factmerge_run);
+PG_FUNCTION_INFO_V1(factmerge_trim_history);
+
+/* A call of factmerge_run() */
+typedef struct Run
+{
+	char	   *source;
+	char	   *destination;
+	bool		wait;
+	TimestampTz started_at;
+} Run;
+
+/*
+ * Merge in a subtransaction; returns the error that it has been taken back for, or
+ * NULL.
+ */
+static ErrorData *
+MergeOrFail(Run *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	Counts		totals;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		SqlConnect();
+		(void) MergeSchemas(run->source, run->destination, false, run->wait, &totals);
+		SqlFinish();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+AddTextArg(SqlArgs *args, const char *text)
+{
+	if (text)
+		SqlAddArg(args, TEXTOID, CStringGetTextDatum(text));
+	else
+		SqlAddNullArg(args, TEXTOID);
+}
+
+/*
+ * Enter a failure into the history.
+ */
+static void
+RecordFailure(Run *run, ErrorData *error)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, NAMEOID, NameDatum(run->source));
+	SqlAddArg(&args, NAMEOID, NameDatum(run->destination));
+	SqlAddArg(&args, NAMEOID, NameDatum(GetUserNameFromId(GetUserId(), false)));
+	SqlAddArg(&args, TIMESTAMPTZOID, TimestampTzGetDatum(run->started_at));
+	SqlAddArg(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()));
+	AddTextArg(&args, unpack_sql_state(error->sqlerrcode));
+	AddTextArg(&args, error->message);
+	AddTextArg(&args, error->detail);
+	AddTextArg(&args, error->hint);
+	AddTextArg(&args, error->context);
+	(void) SqlExecuteAsOwner("INSERT INTO factmerge.failure (source, destination, merged_by, merged_at, elapsed,"
+							 " sqlstate, message, detail, hint, context)"
+							 " VALUES ($1, $2, $3, $4, $5 - $4, $6, $7, $8, $9, $10)", &args);
+}
+
+/*
+ * factmerge_run(name, name, bool): merge two schemas in a transaction of its own.
+ */
+Datum
+factmerge_run(PG_FUNCTION_ARGS)
+{
+	Run			run = {.wait = PG_GETARG_BOOL(2),.started_at = GetCurrentTimestamp()};
+	ErrorData  *error;
+	int			nest_level;
+
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an argument of factmerge_run() is null"),
+					 errhint("Name the source and the destination.")));
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("factmerge_run() cannot be called within a transaction"),
+				 errdetail("It has to commit that a merge has failed."),
+				 errhint("Call it by itself, or use factmerge_merge().")));
+	SqlConnectNonatomic();
+	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	run.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	error = MergeOrFail(&run);
+	if (error)
+	{
+		nest_level = NewGUCNestLevel();
+		LockSearchPath();
+		RecordFailure(&run, error);
+		AtEOXact_GUC(true, nest_level);
+		SqlCommit();
+		ReThrowError(error);
+	}
+	SqlFinish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * factmerge_trim_history(interval): let the history forget what is older.
+ */
+Datum
+factmerge_trim_history(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {
+		"UPDATE factmerge.merge AS h SET trimmed = true WHERE NOT h.trimmed AND %s",
+		"DELETE FROM factmerge.failure AS h WHERE %s",
+	};
+	static const char *const details[] = {"merge_table", "conflict"};
+	SqlArgs		args = {0};
+	int64		count = 0;
+	int			nest_level = NewGUCNestLevel();
+
+	SqlConnect();
+	LockSearchPath();
+	SqlAddArg(&args, INTERVALOID, PG_GETARG_DATUM(0));
+	if (SqlFetchInt64(InvalidSnapshot, "SELECT ($1 < '0'::pg_catalog.interval)::pg_catalog.int4", &args) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("what is to be trimmed cannot be younger than now"),
+				 errhint("Say how old it is at least, as in '90 days'.")));
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(GetUserId()));
+	SqlAddArg(&args, BOOLOID, BoolGetDatum(superuser()));
+	for (size_t i = 0; i < lengthof(statements); i++)
+		count += SqlExecuteAsOwner(psprintf(statements[i],
+											"h.merged_at < pg_catalog.now() - $1 AND ($3 OR EXISTS"
+											" (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = h.merged_by"
+											" AND pg_catalog.pg_has_role($2, r.oid, 'USAGE')))"), &args);
+	for (size_t i = 0; i < lengthof(details); i++)
+		(void) SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.%s AS d USING factmerge.merge AS m"
+										  " WHERE m.merge_id = d.merge_id AND m.trimmed", details[i]), NULL);
+	SqlFinish();
+	AtEOXact_GUC(true, nest_level);
+	PG_RETURN_INT64(count);
+}
