@@ -60,6 +60,7 @@ have_compiler() { have gcc && have make && [ -e /usr/include/stdio.h ]; }
 have_clang() { have clang; }
 have_server() { [ -f "$server_headers/postgres.h" ] && [ -f "$pgxs" ] && [ -x "$bindir/initdb" ]; }
 have_pgtap() { [ -f "$sharedir/extension/pgtap.control" ]; }
+have_cron() { [ -f "$pkglibdir/pg_cron.so" ]; }
 have_perl() { perl -MTAP::Parser -e 1 2>/dev/null; }
 have_dbd-pg() { perl -MDBD::Pg -e 1 2>/dev/null; }
 have_wordnet() { [ -e /usr/share/wordnet/data.noun ]; }
@@ -114,6 +115,7 @@ packages_of() {
 			clang) packages+=" clang" ;;
 			server) packages+=" postgresql-$major postgresql-server-dev-$major" ;;
 			pgtap) packages+=" postgresql-$major-pgtap" ;;
+			cron) packages+=" postgresql-$major-cron" ;;
 			perl) packages+=" perl" ;;
 			dbd-pg) packages+=" libdbd-pg-perl" ;;
 			wordnet) packages+=" wordnet-base" ;;

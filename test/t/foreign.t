@@ -8,115 +8,25 @@
 # from the destination, and what the foreign rows hold has to be checked
 # against it.  Lastly the second server fails: before a merge and during one.
 #
-# The second server runs as the user whom the first one runs as, for the first
-# has to reach its socket.  A keeper process stops it and removes its folder as
-# soon as this test is gone, whatever it died of.
-#
 # Works in a database of its own, on the server that PGHOST, PGPORT and PGUSER
-# name, with the initdb and pg_ctl that PATH finds.
+# name, with the initdb and pg_ctl that PATH finds (../lib/OwnServer.pm).
 #
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use DBD::Pg qw(:async);
 use DBI;
-use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use OwnServer ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $patience = 120;    # seconds
 my $database = "factmerge_foreign_$$";
 
-#
-# The second server
-#
-
-my $port        = 54331;    # of a socket in a folder of its own
-my $folder      = abs_path(tempdir('factmerge.foreign.XXXXXX', TMPDIR => 1));
-my $server_user = $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef;
-
-# Runs a program of PostgreSQL's as the server's user, with its output in a file
-sub run_quietly {
-    my @command = @_;
-    @command = ('runuser', '-u', scalar getpwuid($server_user), '--', @command) if defined $server_user;
-    my $pid = fork // die "could not fork: $!";
-    if ($pid == 0) {
-        # Where the server's user may be
-        chdir '/' or die;
-        open STDIN,  '<',  '/dev/null'      or die;
-        open STDOUT, '>>', "$folder/output" or die;
-        open STDERR, '>&', \*STDOUT or die;
-        exec @command or die "could not run $command[0]: $!";
-    }
-    waitpid $pid, 0;
-    return $? == 0;
-}
-
-sub run_program {
-    my @command = @_;
-    return if run_quietly(@command);
-    open my $file, '<', "$folder/output" or die;
-    BAIL_OUT("@command: failed\n" . join '', <$file>);
-}
-
-my $program = sub {
-    my $name = shift;
-    # runuser may have a PATH of its own
-    for (split /:/, $ENV{PATH}) { return "$_/$name" if -x "$_/$name" }
-    die "there is no $name";
-};
-
-sub start_second_server {
-    run_program($program->('pg_ctl'), '-D', "$folder/data", '-l', "$folder/log", '-s', '-w', '-t', $patience, 'start');
-}
-
-sub stop_second_server {
-    run_program($program->('pg_ctl'), '-D', "$folder/data", '-s', '-w', '-t', $patience, '-m', 'immediate', 'stop');
-}
-
-# The keeper waits for the end of a pipe that nobody writes to: it comes when
-# this process is no more.
-my $leash;
-my $keeper = do {
-    pipe my $end, $leash or die "could not make a pipe: $!";
-    my $pid = fork // die "could not fork: $!";
-    if ($pid == 0) {
-        $SIG{$_} = 'IGNORE' for qw(HUP INT TERM PIPE);
-        close $leash;
-        open STDOUT, '>', '/dev/null' or die;
-        open STDERR, '>', '/dev/null' or die;
-        readline $end;
-        run_quietly($program->('pg_ctl'), '-D', "$folder/data", '-s', '-w', '-m', 'immediate', 'stop');
-        remove_tree($folder);
-        require POSIX;
-        POSIX::_exit(0);
-    }
-    close $end;
-    $pid;
-};
-my $test = $$;
-
-END {
-    if ($$ == $test && $leash) {
-        my $status = $?;
-        close $leash;
-        waitpid $keeper, 0;
-        $? = $status;
-    }
-}
-
-if (defined $server_user) {
-    chown $server_user, -1, $folder or die "could not chown $folder: $!";
-}
-run_program($program->('initdb'), '-D', "$folder/data", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
-{
-    open my $configuration, '>>', "$folder/data/postgresql.conf" or die "$folder/data/postgresql.conf: $!";
-    print $configuration "listen_addresses = ''\nunix_socket_directories = '$folder'\nport = $port\nfsync = off\ntimezone = 'UTC'\n";
-    close $configuration or die;
-}
-start_second_server();
+my $second   = OwnServer->new('foreign', 54331);
+my $readings = $second->folder . '/readings.csv';
 
 #
 # Both databases
@@ -129,10 +39,6 @@ sub connect_to {
     my $dbh  = DBI->connect("dbi:Pg:dbname=$name", undef, undef, \%attributes);
     $dbh->do('SET client_min_messages = warning');
     return $dbh;
-}
-
-sub connect_to_remote {
-    return DBI->connect("dbi:Pg:dbname=postgres;host=$folder;port=$port", 'postgres', undef, \%attributes);
 }
 
 # What either database is made of.  Keys are wider here than there.
@@ -238,7 +144,7 @@ sub error_of {
     return ($state, $message);
 }
 
-my $remote = connect_to_remote();
+my $remote = $second->connect('postgres');
 $remote->do('SET client_min_messages = warning');
 make_schema($remote, 'there', 'integer');
 $remote->do($_) for (
@@ -274,7 +180,7 @@ $dbh->do($_) for (
     q{CREATE SCHEMA there},
     q{CREATE TYPE there.binding AS ENUM ('paper', 'cloth')},
     qq{CREATE SERVER second FOREIGN DATA WRAPPER postgres_fdw
-       OPTIONS (host '$folder', port '$port', dbname 'postgres')},
+       OPTIONS (host '@{[ $second->folder ]}', port '@{[ $second->port ]}', dbname 'postgres')},
     q{CREATE USER MAPPING FOR CURRENT_USER SERVER second OPTIONS (user 'postgres')},
     q{IMPORT FOREIGN SCHEMA there FROM SERVER second INTO there},
 );
@@ -535,16 +441,16 @@ is_deeply($dbh->selectcol_arrayref('SELECT name FROM local.country ORDER BY 1'),
 # key, and none may get lost
 #
 {
-    open my $file, '>', "$folder/readings.csv" or die;
+    open my $file, '>', $readings or die;
     print $file "lake,7\nlake,7\nwood,3\n";
     close $file or die;
-    chown $server_user, -1, "$folder/readings.csv" if defined $server_user;
+    chmod 0644, $readings;
 }
 $dbh->do($_) for ('CREATE EXTENSION file_fdw', 'CREATE SERVER files FOREIGN DATA WRAPPER file_fdw',
     'CREATE SCHEMA files', 'CREATE SCHEMA readings', 'CREATE TABLE readings.reading (place text, value integer)',
     q{INSERT INTO readings.reading VALUES ('wood', 3)},
     qq{CREATE FOREIGN TABLE files.reading (place text, value integer) SERVER files
-       OPTIONS (filename '$folder/readings.csv', format 'csv')});
+       OPTIONS (filename '$readings', format 'csv')});
 $before = traces($dbh);
 ($state, $message) = error_of($dbh, q{SELECT factmerge_merge('files', 'readings')});
 isnt($state, '00000', 'rows of a file cannot be told apart without a key');
@@ -554,7 +460,7 @@ $dbh->do($_) for ('DROP TABLE readings.reading', 'CREATE TABLE readings.reading 
 ($state, $message) = error_of($dbh, q{SELECT factmerge_merge('files', 'readings')});
 is($state, '23505', '... nor with a key that they violate') or diag($message);
 {
-    open my $file, '>', "$folder/readings.csv" or die;
+    open my $file, '>', $readings or die;
     print $file "lake,7\nwood,3\n";
     close $file or die;
 }
@@ -619,7 +525,7 @@ is_deeply(
 # The connection breaks off
 $remote->do(q{INSERT INTO there.publisher (name) VALUES ('Vagant')});
 my $whole = traces($dbh);
-$at_gate = merge_meanwhile(sub { stop_second_server() });
+$at_gate = merge_meanwhile(sub { $second->stop });
 ok($at_gate, 'a merge waits half-way when the second server fails');
 ok(!eval { $merger->pg_result }, '... and fails');
 like($merger->state, qr/^08/, '... because the connection is lost') or diag($merger->errstr);
@@ -639,7 +545,7 @@ for ([ $merger, 'had' ], [ connect_to($database), 'never had' ]) {
 }
 
 # It comes back
-start_second_server();
+$second->start;
 is_deeply([ $merger->selectrow_array(q{SELECT copied FROM factmerge_merge('there', 'here')}) ], [3],
     'once the second server is there again, merges go on where they left off');
 is_deeply(

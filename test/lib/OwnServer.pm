@@ -1,0 +1,139 @@
+# OwnServer: a server of a test's own, beside the one that the tests run on.
+#
+# It runs as the user whom that one runs as, for either may have to reach the other's
+# socket, on the same installation, with the initdb and pg_ctl that PATH finds.  A
+# keeper process stops it and removes its folder as soon as the test is gone, whatever
+# it died of.
+#
+#   my $server = OwnServer->new('foreign', $port, 'fsync = off', ...);
+#   my $dbh = $server->connect('postgres');
+#   $server->stop;  $server->start;
+package OwnServer;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use DBI;
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More ();
+
+my $PATIENCE = 120;    # seconds
+
+# Makes a server with a name, for its folder, and settings, and starts it; the port is
+# that of a socket in the folder
+sub new {
+    my ($class, $name, $port, @settings) = @_;
+    my $self = bless {
+        port   => $port,
+        folder => abs_path(tempdir("factmerge.$name.XXXXXX", TMPDIR => 1)),
+        user   => $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef,
+        test   => $$,
+    }, $class;
+
+    $self->leave_to_keeper;
+    chown $self->{user}, -1, $self->{folder} or die "could not chown $self->{folder}: $!" if defined $self->{user};
+    $self->run('initdb', '-D', "$self->{folder}/data", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+    open my $configuration, '>>', "$self->{folder}/data/postgresql.conf" or die "$self->{folder}/data/postgresql.conf: $!";
+    print $configuration map { "$_\n" } "listen_addresses = ''", "unix_socket_directories = '$self->{folder}'",
+        "port = $port", 'fsync = off', "timezone = 'UTC'", @settings;
+    close $configuration or die;
+    $self->start;
+    return $self;
+}
+
+sub folder { return $_[0]{folder} }
+sub port   { return $_[0]{port} }
+
+sub start {
+    my ($self) = @_;
+    $self->run('pg_ctl', '-D', "$self->{folder}/data", '-l', "$self->{folder}/log", '-s', '-w', '-t', $PATIENCE, 'start');
+}
+
+# Stops it at once, as a crash would
+sub stop {
+    my ($self) = @_;
+    $self->run('pg_ctl', '-D', "$self->{folder}/data", '-s', '-w', '-t', $PATIENCE, '-m', 'immediate', 'stop');
+}
+
+sub connect {
+    my ($self, $database) = @_;
+    return DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", 'postgres', undef,
+        { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
+}
+
+# The log since the server was made
+sub log_text {
+    my ($self) = @_;
+    return slurp("$self->{folder}/log");
+}
+
+# Runs a program of PostgreSQL's as the server's user; the test ends if it fails
+sub run {
+    my ($self, $name, @arguments) = @_;
+    return if $self->succeeds($name, @arguments);
+    Test::More::BAIL_OUT("$name @arguments: failed\n" . slurp("$self->{folder}/output"));
+}
+
+sub succeeds {
+    my ($self, $name, @arguments) = @_;
+    my @command = (program($name), @arguments);
+    @command = ('runuser', '-u', scalar getpwuid($self->{user}), '--', @command) if defined $self->{user};
+    my $pid = fork // die "could not fork: $!";
+    if ($pid == 0) {
+        # Where the server's user may be
+        chdir '/' or die;
+        open STDIN,  '<',  '/dev/null'              or die;
+        open STDOUT, '>>', "$self->{folder}/output" or die;
+        open STDERR, '>&', \*STDOUT or die;
+        exec @command or die "could not run $command[0]: $!";
+    }
+    waitpid $pid, 0;
+    return $? == 0;
+}
+
+# Where a program is; runuser may have a PATH of its own
+sub program {
+    my ($name) = @_;
+    for (split /:/, $ENV{PATH}) { return "$_/$name" if -x "$_/$name" }
+    die "there is no $name";
+}
+
+# The keeper waits for the end of a pipe that nobody writes to: it comes when the test
+# is no more
+sub leave_to_keeper {
+    my ($self) = @_;
+    pipe my $end, my $leash or die "could not make a pipe: $!";
+    my $pid = fork // die "could not fork: $!";
+    if ($pid == 0) {
+        $SIG{$_} = 'IGNORE' for qw(HUP INT TERM PIPE);
+        close $leash;
+        open STDOUT, '>', '/dev/null' or die;
+        open STDERR, '>', '/dev/null' or die;
+        readline $end;
+        $self->succeeds('pg_ctl', '-D', "$self->{folder}/data", '-s', '-w', '-m', 'immediate', 'stop');
+        remove_tree($self->{folder});
+        POSIX::_exit(0);
+    }
+    close $end;
+    @$self{qw(leash keeper)} = ($leash, $pid);
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    return if !$self->{leash} || $$ != $self->{test};
+    local $?;
+    close delete $self->{leash};
+    waitpid $self->{keeper}, 0;
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<', $path or return '';
+    local $/;
+    return scalar <$file>;
+}
+
+1;
