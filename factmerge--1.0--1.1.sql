@@ -80,6 +80,47 @@ COMMENT ON VIEW factmerge_progress IS
 GRANT SELECT ON factmerge_progress TO PUBLIC;
 
 /*
+ * Sources that have been merged before
+ *
+ * A source is told by its tables, whatever they and their schema are called by
+ * now.  Of temporary tables, and where nothing is known yet, the name has to do.
+ */
+ALTER TABLE factmerge.key_map ADD COLUMN source_table regclass;
+ALTER TABLE factmerge.key_map DROP CONSTRAINT key_map_pkey;
+ALTER TABLE factmerge.key_map ADD PRIMARY KEY (map);
+CREATE INDEX key_map_fact_table_idx ON factmerge.key_map (fact_table);
+COMMENT ON TABLE factmerge.key_map IS 'which table maps the keys of which source''s facts (source_table) to those of which fact table';
+ALTER TABLE factmerge.merge
+	ADD COLUMN source_table regclass,
+	ADD COLUMN destination_table regclass,
+	ADD COLUMN forgotten boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN factmerge.merge.source_table IS 'a table of the source, which tells what its schema is called by now';
+COMMENT ON COLUMN factmerge.merge.destination_table IS 'a table of the destination, likewise';
+
+CREATE FUNCTION factmerge_sources(
+	schema name DEFAULT NULL,
+	OUT source name,
+	OUT destination name,
+	OUT first_merge bigint,
+	OUT first_merged_at timestamptz,
+	OUT last_merge bigint,
+	OUT last_merged_at timestamptz,
+	OUT fact_tables integer,
+	OUT facts bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_sources'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_sources(name) IS
+'the sources that have been merged into a schema, or (null) into any: their first and last merge, in how many fact tables, and how many of their facts are mapped';
+
+CREATE FUNCTION factmerge_forget_source(source name, destination name DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_forget_source'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
+'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables';
+
+/*
  * Taking leave
  */
 CREATE FUNCTION factmerge_remove_provenance(schema name)

@@ -380,6 +380,8 @@ INSERT INTO north.flight (code, origin, destination) VALUES ('N5', 4, 1);
 
 SELECT source_facts, in_both, copied, replayed, derived FROM factmerge_merge('north', 'south');
 
+SELECT source, destination, fact_tables, facts FROM factmerge_sources('south');
+
 --
 -- Schedule merges
 --

@@ -300,6 +300,9 @@ extern void AppendSameAddress(StringInfo sql, FactTable *table,
 extern List *WholeRow(FactTable *table);
 
 /* keymap.c */
+extern bool KnowsSourceTables(void);
+extern bool IsTemporary(Oid relation);
+extern char *EarlierMerges(Merge *merge, FactTable *table);
 extern void ForgetDroppedTables(void);
 extern void OpenKeyMap(Merge *merge, FactTable *table);
 extern void SettleKeyMap(Merge *merge, FactTable *table);

@@ -17,7 +17,8 @@
  *
  * all of it in the types of the destination, so that the source's own types
  * can be dropped.  factmerge.key_map registers the key maps, with the names of
- * the columns that the numbers stand for.
+ * the columns that the numbers stand for.  It tells sources by their tables, which
+ * may be renamed.
  *
  * A source that is merged again is matched anew, into rows of the new merge;
  * SettleKeyMap() then reconciles them with those of earlier merges.
@@ -26,6 +27,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -35,8 +38,17 @@
 #include "factmerge.h"
 
 /*
+ * Whether a table is gone when its session ends.
+ */
+bool
+IsTemporary(Oid relation)
+{
+	return get_rel_persistence(relation) == RELPERSISTENCE_TEMP;
+}
+
+/*
  * The parameters that name a key map in its register: $1 fact table, $2
- * source, $3 columns.
+ * source, $3 columns, $4 source table.
  */
 static void
 AddRegisterArgs(SqlArgs *args, Merge *merge, FactTable *table)
@@ -44,6 +56,70 @@ AddRegisterArgs(SqlArgs *args, Merge *merge, FactTable *table)
 	SqlAddArg(args, REGCLASSOID, ObjectIdGetDatum(table->destination));
 	SqlAddArg(args, NAMEOID, NameDatum(merge->source));
 	SqlAddArg(args, NAMEARRAYOID, NameArray(ColumnNames(table->map_columns)));
+	SqlAddArg(args, REGCLASSOID,
+			  ObjectIdGetDatum(IsTemporary(table->source) ? InvalidOid : table->source));
+}
+
+/*
+ * Whether the register has the tables of sources: those of version 1.0 go by the
+ * names of their schemas alone.
+ */
+bool
+KnowsSourceTables(void)
+{
+	return get_attnum(get_relname_relid("key_map", get_namespace_oid("factmerge", false)),
+					  "source_table") != InvalidAttrNumber;
+}
+
+/*
+ * SQL for the merges, by number, that have merged the source of a merge before and
+ * are not forgotten, whatever the source was called then.
+ */
+char *
+EarlierMerges(Merge *merge, FactTable *table)
+{
+	const char *name = quote_literal_cstr(merge->source);
+
+	if (!KnowsSourceTables())
+		return psprintf("SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s", name);
+	return psprintf("SELECT g.merge_id FROM factmerge.merge AS g"
+					" LEFT JOIN pg_catalog.pg_class AS c ON c.oid = g.source_table"
+					" WHERE NOT g.forgotten AND COALESCE(c.relnamespace = %u, g.source = %s)",
+					get_rel_namespace(table->source), name);
+}
+
+/*
+ * That row k of the register is of the source: by its table or, where that is not
+ * known or no more, by the name of its schema.
+ */
+static char *
+OfSource(void)
+{
+	if (!KnowsSourceTables())
+		return "k.source = $2";
+	return "(k.source_table = $4 OR (k.source = $2"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS s WHERE s.oid = k.source_table)"
+		" AND NOT EXISTS (SELECT FROM factmerge.key_map AS o WHERE o.fact_table = $1 AND o.source_table = $4)))";
+}
+
+/*
+ * Note by which table, and under which name, the source is known by now.
+ */
+static void
+NoteSource(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+	const char *other = psprintf("k.map = %s::pg_catalog.regclass AND (k.source <> $2"
+								 " OR k.source_table IS DISTINCT FROM NULLIF($4, 0::pg_catalog.oid))",
+								 quote_literal_cstr(table->map));
+
+	if (!KnowsSourceTables())
+		return;
+	AddRegisterArgs(&args, merge, table);
+	if (SqlFetchRow(InvalidSnapshot,
+					psprintf("SELECT 1 FROM factmerge.key_map AS k WHERE %s", other), &args) != NULL)
+		SqlExecuteAsOwner(psprintf("UPDATE factmerge.key_map AS k SET source = $2,"
+								   " source_table = NULLIF($4, 0::pg_catalog.oid) WHERE %s", other), &args);
 }
 
 static void
@@ -108,9 +184,11 @@ CreateKeyMap(Merge *merge, FactTable *table)
 
 	AddRegisterArgs(&args, merge, table);
 	SqlExecute(InvalidSnapshot,
-			   psprintf("INSERT INTO factmerge.key_map (fact_table, source, columns, map)"
-						" VALUES ($1, $2, $3, %s::pg_catalog.regclass)",
-						quote_literal_cstr(table->map)), &args);
+			   psprintf("INSERT INTO factmerge.key_map (fact_table, source, columns, map%s)"
+						" VALUES ($1, $2, $3, %s::pg_catalog.regclass%s)",
+						KnowsSourceTables() ? ", source_table" : "",
+						quote_literal_cstr(table->map),
+						KnowsSourceTables() ? ", NULLIF($4, 0::pg_catalog.oid)" : ""), &args);
 	BecomeCallerAgain(&caller);
 }
 
@@ -127,12 +205,12 @@ FindKeyMap(Merge *merge, FactTable *table, bool outdated)
 	AddRegisterArgs(&args, merge, table);
 	SqlAddArg(&args, BOOLOID, BoolGetDatum(outdated));
 	row = SqlFetchRow(InvalidSnapshot,
-					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"
-					  " FROM factmerge.key_map k"
-					  " JOIN pg_catalog.pg_class c ON c.oid = k.map"
-					  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-					  " WHERE k.fact_table = $1 AND k.source = $2 AND (k.columns <> $3) = $4",
-					  &args);
+					  psprintf("SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
+							   " FROM factmerge.key_map k"
+							   " JOIN pg_catalog.pg_class c ON c.oid = k.map"
+							   " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+							   " WHERE k.fact_table = $1 AND %s AND (k.columns <> $3) = $5 LIMIT 1",
+							   OfSource()), &args);
 	return row ? row[0] : NULL;
 }
 
@@ -149,10 +227,10 @@ DropOutdatedKeyMap(Merge *merge, FactTable *table)
 	AddRegisterArgs(&args, merge, table);
 	if (outdated)
 		SqlUtility(psprintf("DROP TABLE %s", outdated));
-	SqlExecuteAsOwner("DELETE FROM factmerge.key_map k"
-					  " WHERE k.fact_table = $1 AND k.source = $2"
-					  " AND (k.columns <> $3 OR NOT EXISTS"
-					  " (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k.map))",
+	SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.key_map k"
+							   " WHERE k.fact_table = $1 AND %s"
+							   " AND (k.columns <> $3 OR NOT EXISTS"
+							   " (SELECT FROM pg_catalog.pg_class c WHERE c.oid = k.map))", OfSource()),
 					  &args);
 }
 
@@ -241,6 +319,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 		CreateKeyMap(merge, table);
 	else
 	{
+		NoteSource(merge, table);
 		/* Where a row lies says nothing about an earlier merge */
 		if (!table->keyed)
 			SqlExecute(merge->snapshot, psprintf("DELETE FROM %s", table->map), NULL);
@@ -272,6 +351,50 @@ AppendSamePair(StringInfo sql, FactTable *table)
 }
 
 /*
+ * Refuse to go on if a fact that has been merged before is gone from the source, or
+ * is something else by now, under a key that it has had, perhaps because the table
+ * has been dropped and made anew.  What the destination no longer has is another
+ * matter, and so is what counts as the same by another declaration than before.
+ * Temporary tables of one name are not even thought to hold the same facts.
+ */
+static void
+RefuseChangedFacts(Merge *merge, FactTable *table, const char *same_pair)
+{
+	SqlArgs		args = {0};
+	StringInfoData source;
+	StringInfoData destination;
+	char	  **row;
+
+	if (table->rule || !table->keyed || IsTemporary(table->source))
+		return;
+	initStringInfo(&source);
+	initStringInfo(&destination);
+	AppendMapJoin(&source, table, "o", "source", "s");
+	AppendMapJoin(&destination, table, "o", "destination", "d");
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	row = SqlFetchRow(merge->snapshot,
+					  psprintf("SELECT %s, %s, (SELECT 1 FROM %s AS s WHERE %s LIMIT 1) FROM %s AS o"
+							   " WHERE o.merge_id <> $1 AND NOT EXISTS (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)"
+							   " AND EXISTS (SELECT FROM %s AS d WHERE %s) ORDER BY 1 LIMIT 1",
+							   MapAddressText(table, "o.source"), MapAddressText(table, "o.destination"),
+							   QualifiedRelation(table->source), source.data, table->map,
+							   table->map, same_pair,
+							   QualifiedRelation(table->destination), destination.data), &args);
+	if (row == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 row[2] ? errmsg("a fact of table \"%s\" that has been merged before has changed", table->name) :
+			 errmsg("a fact of table \"%s\" that has been merged before is gone", table->name),
+			 errdetail(row[2] ? "Fact %s of the source has been merged as %s of the destination, and they are not the same any more." :
+					   "Fact %s of the source has been merged as %s of the destination, and is not there any more.",
+					   row[0], row[1]),
+			 errhint("Facts are irrevocable. If the source has been made anew, SELECT %s.factmerge_forget_source(%s, %s) lets the merge start afresh.",
+					 quote_identifier(TypeSchema(ProvenanceType())),
+					 quote_literal_cstr(merge->source), quote_literal_cstr(merge->destination))));
+}
+
+/*
  * Reconcile the pairs of this merge with those of earlier merges of the same
  * source: what is known already stays as it was, and what the source or the
  * destination no longer has goes.  Gives the planner statistics of the result.
@@ -291,6 +414,8 @@ SettleKeyMap(Merge *merge, FactTable *table)
 		AppendSamePair(&pair, table);
 		/* The planner must not think that no row is of this merge */
 		SqlUtility(psprintf("ANALYZE %s", table->map));
+		if (KnowsSourceTables())
+			RefuseChangedFacts(merge, table, pair.data);
 		/* What counts as the same may have been declared otherwise meanwhile */
 		if (table->rule || MayFold(table))
 			SqlExecute(merge->snapshot,

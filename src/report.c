@@ -164,13 +164,20 @@ BeginHistory(Merge *merge)
 {
 	SqlArgs		args = {0};
 	RoleSwitch	caller;
+	FactTable  *first = linitial(merge->tables);
 
 	SqlAddArg(&args, NAMEOID, NameDatum(merge->source));
 	SqlAddArg(&args, NAMEOID, NameDatum(merge->destination));
 	SqlAddArg(&args, NAMEOID, NameDatum(GetUserNameFromId(GetUserId(), false)));
 	SqlAddArg(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()));
+	SqlAddArg(&args, REGCLASSOID,
+			  ObjectIdGetDatum(IsTemporary(first->source) ? InvalidOid : first->source));
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(first->destination));
 	BecomeExtensionOwner(&caller);
 	merge->id = SqlFetchInt64(InvalidSnapshot,
+							  KnowsSourceTables() ?
+							  "INSERT INTO factmerge.merge (source, destination, merged_by, merged_at, source_table, destination_table)"
+							  " VALUES ($1, $2, $3, $4, NULLIF($5, 0::pg_catalog.oid), $6) RETURNING merge_id" :
 							  "INSERT INTO factmerge.merge (source, destination, merged_by, merged_at)"
 							  " VALUES ($1, $2, $3, $4) RETURNING merge_id", &args);
 	BecomeCallerAgain(&caller);

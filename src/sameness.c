@@ -204,8 +204,7 @@ AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table)
 						 QualifiedRelation(table->destination));
 		AppendWholeRowEquality(sql, table, "c");
 		appendStringInfo(sql, " AND c." PROVENANCE_COLUMN " = 'source' AND c." MERGE_COLUMN
-						 " IN (SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s)",
-						 quote_literal_cstr(merge->source));
+						 " IN (%s)", EarlierMerges(merge, table));
 	}
 	AppendNotIdentified(sql, table);
 }

@@ -4,7 +4,7 @@
 -- again; whatever the order, the end is what one schema would hold that had
 -- been told everything.
 BEGIN;
-SELECT plan(22);
+SELECT plan(24);
 
 -- Points, edges between them, and their transitive closure, kept by triggers
 \ir include/network.sql
@@ -107,7 +107,9 @@ DROP SCHEMA grow_a CASCADE;
 CALL make_network('grow_a');
 CALL add('grow_a', 'z>x q>p');
 CALL add('grow_a', 'p>q x>y');
-SELECT lives_ok($$SELECT factmerge_merge('grow_a', 'grow_b')$$, 'a source of the same name, but with other keys');
+SELECT throws_ok($$SELECT factmerge_merge('grow_a', 'grow_b')$$, '55000', NULL, 'a source of the same name, but with other keys, is refused');
+SELECT results_eq($$SELECT factmerge_forget_source('grow_a')$$, 'VALUES (3)', '... until it is forgotten');
+SELECT lives_ok($$SELECT factmerge_merge('grow_a', 'grow_b')$$, '... and can be merged then');
 CALL add('grow', 'z>x q>p');
 SELECT bag_eq($$SELECT facts('grow_b')$$, $$SELECT facts('grow')$$, '... is matched by its facts, not by its keys');
 SELECT results_eq($$SELECT count(*) FROM factmerge.merge WHERE source = 'grow_a'$$, 'VALUES (4::bigint)',
