@@ -52,6 +52,26 @@ sub start {
     $self->run('pg_ctl', '-D', "$self->{folder}/data", '-l', "$self->{folder}/log", '-s', '-w', '-t', $PATIENCE, 'start');
 }
 
+# Kills it and all its processes, as nothing can be prepared for, and waits until they
+# are no more
+sub kill_all {
+    my ($self) = @_;
+    my ($postmaster) = slurp("$self->{folder}/data/postmaster.pid") =~ /^(\d+)/ or die 'no postmaster.pid';
+    my @processes = ($postmaster, grep { parent_of($_) == $postmaster } map { m{^/proc/(\d+)$} } glob '/proc/[0-9]*');
+    kill 'KILL', @processes;
+    my $end = time + $PATIENCE;
+    while (time < $end && grep { -e "/proc/$_" && state_of($_) ne 'Z' } @processes) {
+        select undef, undef, undef, 0.01;
+    }
+    # Where nobody buries the dead, they pass for alive
+    unlink "$self->{folder}/data/postmaster.pid", "$self->{folder}/.s.PGSQL.$self->{port}.lock" if state_of($postmaster) eq 'Z';
+}
+
+# The fields of /proc/.../stat behind the name, which may have anything in it
+sub stat_of   { return split ' ', slurp("/proc/$_[0]/stat") =~ s/^.*\) //sr }
+sub state_of  { return (stat_of($_[0]))[0] // '' }
+sub parent_of { return (stat_of($_[0]))[1] // 0 }
+
 # Stops it at once, as a crash would
 sub stop {
     my ($self) = @_;
@@ -74,7 +94,7 @@ sub log_text {
 sub run {
     my ($self, $name, @arguments) = @_;
     return if $self->succeeds($name, @arguments);
-    Test::More::BAIL_OUT("$name @arguments: failed\n" . slurp("$self->{folder}/output"));
+    Test::More::BAIL_OUT("$name @arguments: failed\n" . slurp("$self->{folder}/output") . $self->log_text);
 }
 
 sub succeeds {
