@@ -18,8 +18,23 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 my $original = "factmerge_dump_$$";
-my %copies   = (custom => "${original}_custom", plain => "${original}_plain");
 my $folder   = tempdir(CLEANUP => 1);
+
+# The ways to dump, and to restore into a database
+my %dumps = (
+    custom   => [qw(-Fc)], plain => [], directory => [qw(-Fd -j2)],
+    schema   => ['--schema-only'], data => [qw(--data-only --disable-triggers)],
+);
+my @restore = ('pg_restore', '--exit-on-error');
+my @psql    = qw(psql -X -q -v ON_ERROR_STOP=1);
+my %restores = (
+    custom   => [ [ @restore, "$folder/custom" ] ],
+    plain    => [ [ @psql, '-f', "$folder/plain" ] ],
+    parallel => [ [ @restore, '-j2', "$folder/directory" ] ],
+    parts    => [ [ @psql, '-f', "$folder/schema" ], [ @psql, '-f', "$folder/data" ] ],
+    cleaned  => [ [ @restore, "$folder/custom" ], [ @restore, '--clean', '--if-exists', "$folder/custom" ] ],
+);
+my %copies = map { $_ => "${original}_$_" } keys %restores;
 
 sub connect_to {
     my $name = shift;
@@ -90,6 +105,8 @@ $dbh->do($_) for (
     'INSERT INTO c.road VALUES (2, 1), (3, 4)',
     q{SELECT factmerge_merge('a', 'b')},
 );
+# A failure, for the history
+ok(!eval { $dbh->do(q{CALL factmerge_run('nowhere', 'b')}) }, 'a run fails');
 
 # Everything that the extension keeps, as names and values.  Key maps are
 # shown with what they map.
@@ -101,7 +118,8 @@ sub kept {
     } ([ 'factmerge.merge', 'merge_id' ], [ 'factmerge.merge_table', 'merge_id, "position"' ],
         [ 'factmerge.conflict', '1' ], [ 'factmerge.key_map', 'source, fact_table::text' ],
         [ 'factmerge.handler', '1' ], [ 'factmerge.ignored_trigger', '1' ], [ 'factmerge.rule', '1' ],
-        [ 'factmerge.friend', '1' ], [ 'factmerge.friend_hops', '1' ]);
+        [ 'factmerge.friend', '1' ], [ 'factmerge.friend_hops', '1' ],
+        [ 'factmerge.failure', '1' ]);
     for my $map (@{ $dbh->selectcol_arrayref('SELECT map::text FROM factmerge.key_map ORDER BY 1') }) {
         $kept{$map} = $dbh->selectall_arrayref("SELECT x::text FROM $map x ORDER BY 1");
     }
@@ -117,6 +135,7 @@ sub kept {
     $kept{defaults} = $dbh->selectall_arrayref(
         q{SELECT table_schema, table_name, column_name, column_default FROM information_schema.columns
           WHERE column_name LIKE 'factmerge%' AND table_schema = 'b' ORDER BY 1, 2, 3});
+    $kept{sources} = $dbh->selectall_arrayref(q{SELECT s::text FROM factmerge_sources('b') s});
     $kept{origins} = $dbh->selectall_arrayref(
         q{SELECT p.name, o::text FROM b."Place" p, factmerge_origin('b."Place"', p.id) o ORDER BY 1, 2});
     $kept{tables} = $dbh->selectall_arrayref(q{SELECT t::text FROM factmerge_tables('b') t ORDER BY "position"});
@@ -159,6 +178,7 @@ my $before = kept($dbh);
 is(scalar @{ $before->{'factmerge.handler'} }, 3, 'there are handlers to carry');
 is(scalar @{ $before->{'factmerge.conflict'} }, 1, '... a conflict');
 is(scalar @{ $before->{'factmerge.key_map'} }, 4, '... key maps');
+is(scalar @{ $before->{'factmerge.failure'} }, 1, '... a failed run');
 is(scalar @{ $before->{rules} }, 1, '... a rule');
 is(scalar @{ $before->{'factmerge.friend'} }, 3, '... friends');
 is_deeply(
@@ -166,15 +186,18 @@ is_deeply(
         q{SELECT s.name || t.name || w.factmerge_provenance FROM b.way w JOIN b."Place" s ON s.id = source JOIN b."Place" t ON t.id = target}),
     ['prderived'], '... and a derived fact');
 
-run('pg_dump, custom format', 'pg_dump', '-Fc', '-f', "$folder/custom", $original);
-run('pg_dump, plain format', 'pg_dump', '-f', "$folder/plain", $original);
+run("pg_dump, $_", 'pg_dump', @{ $dumps{$_} }, '-f', "$folder/$_", $original) for sort keys %dumps;
 for my $copy (values %copies) {
     my $junk = connect_to($copy);
     $junk->do("CREATE TABLE public.junk$_ (x serial PRIMARY KEY)") for 1 .. 20;
     $junk->disconnect;
 }
-run('pg_restore', 'pg_restore', '--exit-on-error', '-d', $copies{custom}, "$folder/custom");
-run('psql', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $copies{plain}, '-f', "$folder/plain");
+for my $way (sort keys %restores) {
+    for my $command (@{ $restores{$way} }) {
+        my ($program, @arguments) = @$command;
+        run("$program @arguments", $program, '-d', $copies{$way}, @arguments);
+    }
+}
 
 my $after = go_on($dbh);
 is_deeply($after->{said},
