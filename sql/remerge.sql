@@ -186,6 +186,18 @@ SET ROLE regress_again_reader;
 SELECT outcome, facts FROM factmerge_preview('again_src', 'again_dst', 0);
 RESET ROLE;
 
+-- What the key map knows stays as the first merge has left it, nulls included
+CALL make_again($$
+    CREATE TABLE SCHEMA.person (id DRAWN, name text NOT NULL UNIQUE, nick text UNIQUE);
+    CREATE TABLE SCHEMA.letter (sender text REFERENCES SCHEMA.person (nick), receiver text REFERENCES SCHEMA.person (name))
+$$);
+INSERT INTO again_src.person (name, nick) VALUES ('Ada', 'A.'), ('Bob', NULL);
+INSERT INTO again_dst.person (name, nick) VALUES ('Bob', NULL);
+:merge;
+SELECT max(merge_id) AS first_merge FROM factmerge.merge \gset
+:merge;
+SELECT p.name, o.merge_id = :first_merge AS of_the_first FROM again_dst.person p, factmerge_origin('again_dst.person', p.id) o ORDER BY 1;
+
 DROP SCHEMA again_src, again_dst CASCADE;
 DROP ROLE regress_again_reader;
 DROP PROCEDURE make_again;

@@ -327,26 +327,45 @@ OpenKeyMap(Merge *merge, FactTable *table)
 }
 
 /*
- * Append that two rows of a key map, n and o, say the same.
+ * Append that two rows of a key map, n and o, have the same value, perhaps null, in
+ * a column of one side.
+ */
+static void
+AppendSameValue(StringInfo sql, Column *column, const char *side)
+{
+	char	   *name = psprintf("%s_%d", side, column->map_number);
+
+	appendStringInfoString(sql, " AND (");
+	AppendEquality(sql, psprintf("n.%s", name), EqualityOperator(column->type),
+				   psprintf("o.%s", name), column->collation);
+	appendStringInfo(sql, " OR n.%s IS NULL AND o.%s IS NULL)", name, name);
+}
+
+/*
+ * Append that two rows of a key map, n and o, are about the same facts.
+ */
+static void
+AppendSameFacts(StringInfo sql, FactTable *table)
+{
+	AppendSameAddress(sql, table, "n.source_", "o.source_");
+	appendStringInfoString(sql, " AND ");
+	AppendSameAddress(sql, table, "n.destination_", "o.destination_");
+}
+
+/*
+ * Append that they say the same.
  */
 static void
 AppendSamePair(StringInfo sql, FactTable *table)
 {
 	ListCell   *lc;
 
+	AppendSameFacts(sql, table);
 	foreach(lc, table->map_columns)
+		if (!list_member_ptr(table->address, lfirst(lc)))
 	{
-		Column	   *column = lfirst(lc);
-		Oid			operator = EqualityOperator(column->type);
-		int			number = column->map_number;
-
-		if (foreach_current_index(lc) > 0)
-			appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("n.source_%d", number), operator,
-					   psprintf("o.source_%d", number), column->collation);
-		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("n.destination_%d", number), operator,
-					   psprintf("o.destination_%d", number), column->collation);
+		AppendSameValue(sql, lfirst(lc), "source");
+		AppendSameValue(sql, lfirst(lc), "destination");
 	}
 }
 
@@ -358,17 +377,20 @@ AppendSamePair(StringInfo sql, FactTable *table)
  * Temporary tables of one name are not even thought to hold the same facts.
  */
 static void
-RefuseChangedFacts(Merge *merge, FactTable *table, const char *same_pair)
+RefuseChangedFacts(Merge *merge, FactTable *table)
 {
 	SqlArgs		args = {0};
+	StringInfoData same;
 	StringInfoData source;
 	StringInfoData destination;
 	char	  **row;
 
 	if (table->rule || !table->keyed || IsTemporary(table->source))
 		return;
+	initStringInfo(&same);
 	initStringInfo(&source);
 	initStringInfo(&destination);
+	AppendSameFacts(&same, table);
 	AppendMapJoin(&source, table, "o", "source", "s");
 	AppendMapJoin(&destination, table, "o", "destination", "d");
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
@@ -378,7 +400,7 @@ RefuseChangedFacts(Merge *merge, FactTable *table, const char *same_pair)
 							   " AND EXISTS (SELECT FROM %s AS d WHERE %s) ORDER BY 1 LIMIT 1",
 							   MapAddressText(table, "o.source"), MapAddressText(table, "o.destination"),
 							   QualifiedRelation(table->source), source.data, table->map,
-							   table->map, same_pair,
+							   table->map, same.data,
 							   QualifiedRelation(table->destination), destination.data), &args);
 	if (row == NULL)
 		return;
@@ -415,7 +437,7 @@ SettleKeyMap(Merge *merge, FactTable *table)
 		/* The planner must not think that no row is of this merge */
 		SqlUtility(psprintf("ANALYZE %s", table->map));
 		if (KnowsSourceTables())
-			RefuseChangedFacts(merge, table, pair.data);
+			RefuseChangedFacts(merge, table);
 		/* What counts as the same may have been declared otherwise meanwhile */
 		if (table->rule || MayFold(table))
 			SqlExecute(merge->snapshot,

@@ -31,32 +31,49 @@ sub new {
         folder => abs_path(tempdir("factmerge.$name.XXXXXX", TMPDIR => 1)),
         user   => $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef,
         test   => $$,
+        data   => 'data',
     }, $class;
 
     $self->leave_to_keeper;
     chown $self->{user}, -1, $self->{folder} or die "could not chown $self->{folder}: $!" if defined $self->{user};
-    $self->run('initdb', '-D', "$self->{folder}/data", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
-    open my $configuration, '>>', "$self->{folder}/data/postgresql.conf" or die "$self->{folder}/data/postgresql.conf: $!";
-    print $configuration map { "$_\n" } "listen_addresses = ''", "unix_socket_directories = '$self->{folder}'",
-        "port = $port", 'fsync = off', "timezone = 'UTC'", @settings;
-    close $configuration or die;
+    $self->{settings} = [ "listen_addresses = ''", "unix_socket_directories = '$self->{folder}'", "port = $port",
+        'fsync = off', "timezone = 'UTC'", @settings ];
+    $self->make_cluster('data');
     $self->start;
     return $self;
 }
 
+# Makes another cluster in the folder; returns where
+sub make_cluster {
+    my ($self, $name) = @_;
+    my $data = "$self->{folder}/$name";
+    $self->run('initdb', '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+    open my $configuration, '>>', "$data/postgresql.conf" or die "$data/postgresql.conf: $!";
+    print $configuration map { "$_\n" } @{ $self->{settings} };
+    close $configuration or die;
+    return $data;
+}
+
+# From now on it is another cluster that is started and stopped
+sub move_to {
+    my ($self, $name) = @_;
+    $self->{data} = $name;
+}
+
+sub data   { return "$_[0]{folder}/$_[0]{data}" }
 sub folder { return $_[0]{folder} }
 sub port   { return $_[0]{port} }
 
 sub start {
     my ($self) = @_;
-    $self->run('pg_ctl', '-D', "$self->{folder}/data", '-l', "$self->{folder}/log", '-s', '-w', '-t', $PATIENCE, 'start');
+    $self->run('pg_ctl', '-D', $self->data, '-l', "$self->{folder}/log", '-s', '-w', '-t', $PATIENCE, 'start');
 }
 
 # Kills it and all its processes, as nothing can be prepared for, and waits until they
 # are no more
 sub kill_all {
     my ($self) = @_;
-    my ($postmaster) = slurp("$self->{folder}/data/postmaster.pid") =~ /^(\d+)/ or die 'no postmaster.pid';
+    my ($postmaster) = slurp($self->data . '/postmaster.pid') =~ /^(\d+)/ or die 'no postmaster.pid';
     my @processes = ($postmaster, grep { parent_of($_) == $postmaster } map { m{^/proc/(\d+)$} } glob '/proc/[0-9]*');
     kill 'KILL', @processes;
     my $end = time + $PATIENCE;
@@ -64,7 +81,7 @@ sub kill_all {
         select undef, undef, undef, 0.01;
     }
     # Where nobody buries the dead, they pass for alive
-    unlink "$self->{folder}/data/postmaster.pid", "$self->{folder}/.s.PGSQL.$self->{port}.lock" if state_of($postmaster) eq 'Z';
+    unlink $self->data . '/postmaster.pid', "$self->{folder}/.s.PGSQL.$self->{port}.lock" if state_of($postmaster) eq 'Z';
 }
 
 # The fields of /proc/.../stat behind the name, which may have anything in it
@@ -72,16 +89,22 @@ sub stat_of   { return split ' ', slurp("/proc/$_[0]/stat") =~ s/^.*\) //sr }
 sub state_of  { return (stat_of($_[0]))[0] // '' }
 sub parent_of { return (stat_of($_[0]))[1] // 0 }
 
-# Stops it at once, as a crash would
+# Stops it, unless said otherwise at once, as a crash would
 sub stop {
-    my ($self) = @_;
-    $self->run('pg_ctl', '-D', "$self->{folder}/data", '-s', '-w', '-t', $PATIENCE, '-m', 'immediate', 'stop');
+    my ($self, $mode) = @_;
+    $self->run('pg_ctl', '-D', $self->data, '-s', '-w', '-t', $PATIENCE, '-m', $mode // 'immediate', 'stop');
 }
 
 sub connect {
     my ($self, $database) = @_;
     return DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", 'postgres', undef,
         { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
+}
+
+# What programs have said
+sub output {
+    my ($self) = @_;
+    return slurp("$self->{folder}/output");
 }
 
 # The log since the server was made
@@ -103,8 +126,8 @@ sub succeeds {
     @command = ('runuser', '-u', scalar getpwuid($self->{user}), '--', @command) if defined $self->{user};
     my $pid = fork // die "could not fork: $!";
     if ($pid == 0) {
-        # Where the server's user may be
-        chdir '/' or die;
+        # Where the server's user may be, and write
+        chdir $self->{folder} or die;
         open STDIN,  '<',  '/dev/null'              or die;
         open STDOUT, '>>', "$self->{folder}/output" or die;
         open STDERR, '>&', \*STDOUT or die;
@@ -133,7 +156,7 @@ sub leave_to_keeper {
         open STDOUT, '>', '/dev/null' or die;
         open STDERR, '>', '/dev/null' or die;
         readline $end;
-        $self->succeeds('pg_ctl', '-D', "$self->{folder}/data", '-s', '-w', '-m', 'immediate', 'stop');
+        $self->succeeds('pg_ctl', '-D', $self->data, '-s', '-w', '-m', 'immediate', 'stop');
         remove_tree($self->{folder});
         POSIX::_exit(0);
     }
