@@ -29,10 +29,13 @@ COMMENT ON TABLE factmerge.failure IS 'one row per call of factmerge_run() that 
 SELECT pg_catalog.pg_extension_config_dump('factmerge.failure', '');
 SELECT pg_catalog.pg_extension_config_dump('factmerge.failure_failure_id_seq', '');
 
-ALTER TABLE factmerge.merge ADD COLUMN trimmed boolean NOT NULL DEFAULT false;
+ALTER TABLE factmerge.merge
+	ADD COLUMN trimmed boolean NOT NULL DEFAULT false,
+	ADD COLUMN undone boolean NOT NULL DEFAULT false;
 
 CREATE VIEW factmerge_history AS
-SELECT m.merge_id, m.source, m.destination, 'succeeded'::pg_catalog.text AS status, m.merged_by, m.merged_at, m.elapsed,
+SELECT m.merge_id, m.source, m.destination,
+	CASE WHEN m.undone THEN 'undone' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
 	m.fact_tables, m.source_facts, m.in_both, m.copied, m.conflicts, m.events, m.skipped_categorically, m.skipped_in_both,
 	m.skipped_friends_in_both, m.skipped_one_sided, m.unhandled, m.replayed, m.derived,
 	NULL::pg_catalog.text AS sqlstate, NULL::pg_catalog.text AS message, NULL::pg_catalog.text AS detail,
@@ -47,7 +50,7 @@ FROM factmerge.failure AS f
 LEFT JOIN LATERAL (SELECT f.message, f.detail, f.hint, f.context FROM pg_catalog.pg_roles AS r
 	WHERE r.rolname OPERATOR(pg_catalog.=) f.merged_by AND pg_catalog.pg_has_role(r.oid, 'USAGE')) AS t ON true;
 COMMENT ON VIEW factmerge_history IS
-'what merges have come to: those that succeeded, with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
+'what merges have come to: those that succeeded (or were undone since), with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
 GRANT SELECT ON factmerge_history TO PUBLIC;
 
 CREATE PROCEDURE factmerge_run(source name, destination name, wait boolean DEFAULT false)
@@ -119,6 +122,21 @@ AS 'MODULE_PATHNAME', 'factmerge_forget_source'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
 'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables';
+
+/*
+ * Taking back
+ */
+CREATE FUNCTION factmerge_undo(
+	merge_id bigint,
+	dry_run boolean DEFAULT false,
+	OUT fact_table regclass,
+	OUT removed bigint,
+	OUT in_both bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_undo'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_undo(bigint, boolean) IS
+'takes back the latest merge into a destination: facts that it has copied or derived are removed, facts in both are the destination''s own again, and key maps and history follow; returns for each fact table how many facts that were. Facts that the destination had stay as they are. With dry_run nothing happens. Errors: no such merge, not the latest, undone already; a fact that was added since refers to what would go; not the owner of the fact tables';
 
 /*
  * Taking leave

@@ -394,6 +394,21 @@ FROM factmerge_history ORDER BY merged_at DESC LIMIT 2;
 SELECT factmerge_trim_history('90 days');
 
 --
+-- Take a merge back
+--
+INSERT INTO west.flight (code, origin, destination) VALUES ('W7', 1, 2);
+SELECT merge_id, copied, derived FROM factmerge_merge('west', 'south') \gset
+
+SELECT fact_table, removed, in_both FROM factmerge_undo(:merge_id, dry_run => true);
+
+INSERT INTO south.connection (first, second) VALUES ('S1', 'W7');
+SELECT * FROM factmerge_undo(:merge_id);
+
+DELETE FROM south.connection WHERE (first, second) = ('S1', 'W7');
+SELECT sum(removed) AS removed FROM factmerge_undo(:merge_id);
+SELECT status, copied, derived FROM factmerge_history WHERE merge_id = :merge_id;
+
+--
 -- Say which facts are the same
 --
 CREATE PROCEDURE new_survey(survey text) LANGUAGE plpgsql AS $$

@@ -84,7 +84,7 @@ EarlierMerges(Merge *merge, FactTable *table)
 		return psprintf("SELECT g.merge_id FROM factmerge.merge AS g WHERE g.source = %s", name);
 	return psprintf("SELECT g.merge_id FROM factmerge.merge AS g"
 					" LEFT JOIN pg_catalog.pg_class AS c ON c.oid = g.source_table"
-					" WHERE NOT g.forgotten AND COALESCE(c.relnamespace = %u, g.source = %s)",
+					" WHERE NOT g.forgotten AND NOT g.undone AND COALESCE(c.relnamespace = %u, g.source = %s)",
 					get_rel_namespace(table->source), name);
 }
 

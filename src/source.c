@@ -40,7 +40,7 @@ PG_FUNCTION_INFO_V1(factmerge_forget_source);
 	" LEFT JOIN pg_catalog.pg_namespace AS sn ON sn.oid = s.relnamespace" \
 	" LEFT JOIN pg_catalog.pg_class AS d ON d.oid = m.destination_table" \
 	" LEFT JOIN pg_catalog.pg_namespace AS dn ON dn.oid = d.relnamespace" \
-	" WHERE NOT m.forgotten) AS g"
+	" WHERE NOT m.forgotten AND NOT m.undone) AS g"
 
 /* A query on all key maps */
 typedef struct MapQuery
@@ -141,8 +141,8 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 		SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.map_name, k.fact_table FROM " REGISTERED
-				  " WHERE k.source = $1 AND k.destination = COALESCE($2, k.destination)",
-				  &args, ForgetMap, &count);
+				  " WHERE k.source = $1 AND k.destination = COALESCE($2, k.destination)"
+				  " ORDER BY k.fact_table::pg_catalog.text COLLATE \"C\"", &args, ForgetMap, &count);
 	if (count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

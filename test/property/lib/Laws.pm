@@ -15,6 +15,7 @@
 #   13  sequences are ahead of the keys given out
 #   14  which side is replayed does not matter
 #   15  handlers that are sound are found to be so
+#   16  a merge that is undone leaves nothing, and the next one comes to the same
 #
 # Each function checks one law and returns the complaints, none if it holds.  What
 # most of them look at is one merge that was made (Seed.pm):

@@ -323,7 +323,23 @@ sub check_main {
     $self->law('6 the result is the union, saturated', Laws::same_facts($self->{union}, $merge->{result}));
     $self->law('10 verify is empty', Laws::verify_is_empty($database, $merge));
     $self->law('11 origin', Laws::origin_is_right($database, $merge));
+    $self->check_undo($merge) if $self->{seed} % 3 == 0;
     $self->law('2 merging twice changes nothing', Laws::nothing_new($self->merge(qw(a b))));
+}
+
+# Undone, all is as before the merge, and the next one comes to the same
+sub check_undo {
+    my ($self, $merge) = @_;
+    my $database = $self->{database};
+    $database->in_vain(sub {
+        $database->rows('SELECT * FROM factmerge_undo(?)', $merge->{totals}{merge_id});
+        my $undone = $self->read('b');
+        $self->law('16 undone, nothing is left', Laws::same_rows($merge->{destination}, $undone),
+            map { 'tagged: ' . $_->identity } grep { $_->{row}{factmerge_provenance} ne 'destination' } @$undone);
+        my $again = $self->merge(qw(a b));
+        $self->law('16 undone, the next merge is the same', Laws::same_facts($merge->{result}, $again->{result}),
+            Laws::same_totals($merge->{totals}, $again->{totals}));
+    });
 }
 
 1;

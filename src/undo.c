@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo.c
+ *	  taking back a merge
+ *
+ * The tags say what a merge has done: what it has copied (source) or derived is
+ * removed, and what it found in both becomes the destination's own again.  Only the
+ * latest merge into a destination can be taken back, and only as long as nothing else
+ * refers to what it has brought.  That is checked for all foreign keys, whatever they
+ * would do on deletion; the deletion itself then fires no triggers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "factmerge.h"
+
+PG_FUNCTION_INFO_V1(factmerge_undo);
+
+/* That row alias has been brought by merge $1 */
+#define BROUGHT(alias) \
+	alias "." MERGE_COLUMN " = $1 AND " alias "." PROVENANCE_COLUMN " IN ('source', 'derived')"
+
+/* A foreign key to a fact table, while references to it are looked at */
+typedef struct Referring
+{
+	Merge	   *merge;
+	FactTable  *table;
+	SqlArgs		merge_id;
+} Referring;
+
+/*
+ * The destination of a merge, by what its schema is called now; refuses a merge that
+ * cannot be taken back.
+ */
+static char *
+DestinationOf(int64 merge_id)
+{
+	SqlArgs		args = {0};
+	char	  **row;
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge_id));
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT COALESCE(n.nspname, m.destination), CASE WHEN m.undone THEN 1 END,"
+					  " (SELECT pg_catalog.max(l.merge_id) FROM factmerge.merge AS l LEFT JOIN pg_catalog.pg_class AS lc ON lc.oid = l.destination_table"
+					  " WHERE NOT l.undone AND l.merge_id > m.merge_id AND COALESCE(lc.relnamespace = n.oid, l.destination = m.destination))"
+					  " FROM factmerge.merge AS m LEFT JOIN pg_catalog.pg_class AS c ON c.oid = m.destination_table"
+					  " LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE m.merge_id = $1", &args);
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("there is no merge " INT64_FORMAT, merge_id),
+				 errhint("View factmerge_history lists the merges.")));
+	if (row[1])
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("merge " INT64_FORMAT " has been undone already", merge_id)));
+	if (row[2])
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("merge " INT64_FORMAT " is not the latest into schema \"%s\"", merge_id, row[0]),
+				 errdetail("The latest is merge %s.", row[2]),
+				 errhint("Undo the later merges first.")));
+	return row[0];
+}
+
+/* Refuses references along a foreign key, given by its name, table and columns */
+static void
+RefuseReferences(Datum *values, bool *nulls, void *arg)
+{
+	Referring  *referring = arg;
+	Oid			relation = DatumGetObjectId(values[1]);
+	bool		tagged = get_attnum(relation, MERGE_COLUMN) != InvalidAttrNumber &&
+		get_attnum(relation, PROVENANCE_COLUMN) != InvalidAttrNumber;
+	char	  **row;
+
+	row = SqlFetchRow(InvalidSnapshot,
+					  psprintf("SELECT pg_catalog.to_jsonb(y.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "',"
+							   " pg_catalog.to_jsonb(x.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
+							   " FROM %s AS y JOIN %s AS x ON %s WHERE " BROUGHT("x") "%s ORDER BY 1 LIMIT 1",
+							   QualifiedRelation(relation), QualifiedRelation(referring->table->destination),
+							   TextDatumGetCString(values[2]),
+							   tagged ? " AND (" BROUGHT("y") ") IS NOT TRUE" : ""),
+					  &referring->merge_id);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("a fact that has been added since refers to what the merge has brought"),
+				 errdetail("Row %s of table %s refers to fact %s of table \"%s\" by foreign key \"%s\".",
+						   row[0], QualifiedRelation(relation), row[1], referring->table->name,
+						   TextDatumGetCString(values[0])),
+				 errhint("Remove it first, or leave the merge as it is.")));
+}
+
+/*
+ * Refuse to take a merge back while something refers to what it has brought.
+ */
+static void
+RefuseReferred(Merge *merge, FactTable *table)
+{
+	Referring	referring = {.merge = merge,.table = table};
+	SqlArgs		args = {0};
+
+	SqlAddArg(&referring.merge_id, INT8OID, Int64GetDatum(merge->id));
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table->destination));
+	SqlForEachRow(InvalidSnapshot,
+				  "SELECT k.conname::pg_catalog.text, k.conrelid,"
+				  " (SELECT pg_catalog.string_agg(pg_catalog.format('x.%I OPERATOR(%I.%s) y.%I', f.attname, n.nspname, o.oprname, r.attname), ' AND ')"
+				  " FROM ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))"
+				  " AS c (referring, referred, operator)"
+				  " JOIN pg_catalog.pg_attribute AS r ON r.attrelid = k.conrelid AND r.attnum = c.referring"
+				  " JOIN pg_catalog.pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.referred"
+				  " JOIN pg_catalog.pg_operator AS o ON o.oid = c.operator JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace)"
+				  " FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'f' AND k.confrelid = $1 AND k.conparentid = 0 ORDER BY k.conname",
+				  &args, RefuseReferences, &referring);
+}
+
+/*
+ * Take back what a merge has done to one table, and return how much that is.
+ */
+static void
+UndoTable(Merge *merge, FactTable *table, FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *relation = QualifiedRelation(table->destination);
+	SqlArgs		args = {0};
+	Datum		values[3] = {ObjectIdGetDatum(table->destination), 0, 0};
+	bool		nulls[3] = {false};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	values[1] = Int64GetDatum(SqlExecute(InvalidSnapshot,
+										 psprintf("DELETE FROM %s AS x WHERE " BROUGHT("x"), relation), &args));
+	values[2] = Int64GetDatum(SqlExecute(InvalidSnapshot,
+										 psprintf("UPDATE %s AS x SET " PROVENANCE_COLUMN " = 'destination', "
+												  MERGE_COLUMN " = NULL WHERE x." MERGE_COLUMN " = $1", relation), &args));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Removes the pairs that merge $1 was the first to meet from a key map, given by its name */
+static void
+ForgetPairs(Datum *values, bool *nulls, void *arg)
+{
+	SqlExecute(InvalidSnapshot,
+			   psprintf("DELETE FROM %s WHERE merge_id = $1", TextDatumGetCString(values[0])), arg);
+}
+
+/* The work: take everything back */
+static void
+UndoMerge(Merge *merge, void *arg)
+{
+	int			nest_level = NewGUCNestLevel();
+	SqlArgs		args = {0};
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->has_tags)
+		RefuseReferred(merge, lfirst(lc));
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->has_tags)
+		UndoTable(merge, lfirst(lc), arg);
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	foreach(lc, merge->tables)
+	{
+		SqlArgs		fact_table = {0};
+
+		SqlAddArg(&fact_table, REGCLASSOID, ObjectIdGetDatum(((FactTable *) lfirst(lc))->destination));
+		SqlForEachRow(InvalidSnapshot,
+					  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM factmerge.key_map AS k"
+					  " JOIN pg_catalog.pg_class AS c ON c.oid = k.map JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+					  " WHERE k.fact_table = $1", &fact_table, ForgetPairs, &args);
+	}
+	AtEOXact_GUC(true, nest_level);
+	(void) SqlExecuteAsOwner("DELETE FROM factmerge.conflict AS c WHERE c.merge_id = $1", &args);
+	(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET undone = true WHERE m.merge_id = $1", &args);
+}
+
+/*
+ * factmerge_undo(bigint, bool): take back the latest merge into a destination.
+ */
+Datum
+factmerge_undo(PG_FUNCTION_ARGS)
+{
+	Merge		merge = {0};
+	int			nest_level = NewGUCNestLevel();
+
+	InitMaterializedSRF(fcinfo, 0);
+	SqlConnect();
+	merge.search_path = LockSearchPath();
+	merge.id = PG_GETARG_INT64(0);
+	merge.dry_run = PG_GETARG_BOOL(1);
+	merge.destination = DestinationOf(merge.id);
+	merge.tables = DescribeSchema(FindSchema(merge.destination));
+	CheckRights(&merge);
+	LockDestination(&merge);
+	LockTables(&merge);
+	UnregisterSnapshot(merge.snapshot);
+	/* Another may have been made, or undone, before we got the lock */
+	(void) DestinationOf(merge.id);
+	if (merge.dry_run)
+		DoAndTakeBack(UndoMerge, &merge, fcinfo);
+	else
+		UndoMerge(&merge, fcinfo);
+	SqlFinish();
+	AtEOXact_GUC(true, nest_level);
+	return (Datum) 0;
+}
