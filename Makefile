@@ -10,7 +10,7 @@ DATA = factmerge--1.0.sql factmerge--1.0--1.1.sql
 
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
-SOURCES = factmerge merge prepare \
+SOURCES = factmerge merge prepare subtransaction \
 	schema column type key samerule tolerance distance condition edit reference lock \
 	match sequence sameness candidate fold circle keymap source translate conflict provenance bulk dump violation \
 	friends paths befriend eventlog logevent events replay handler guard rule monotone rewrite derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report run undo inspect preview query

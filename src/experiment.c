@@ -14,12 +14,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "check.h"
@@ -39,6 +37,22 @@ typedef struct Order
 	int			last;			/* fact that is last on purpose, or -1 */
 } Order;
 
+/* Work on a check */
+typedef struct Work
+{
+	void		(*work) (Check *check, void *arg);
+	Check	   *check;
+	void	   *arg;
+} Work;
+
+static void
+DoWork(void *arg)
+{
+	Work	   *work = arg;
+
+	work->work(work->check, work->arg);
+}
+
 /*
  * Do some work in a subtransaction, and keep it or take it back.  If it raises an
  * error, it is taken back, and the message is returned.  Whoever cancels the query
@@ -47,41 +61,19 @@ typedef struct Order
 char *
 Try(void (*work) (Check *check, void *arg), Check *check, void *arg, bool keep)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext short_lived = AllocSetContextCreate(context, "factmerge experiment",
+	MemoryContext short_lived = AllocSetContextCreate(CurrentMemoryContext, "factmerge experiment",
 													  ALLOCSET_DEFAULT_SIZES);
-	ErrorData  *error = NULL;
+	MemoryContext context = MemoryContextSwitchTo(short_lived);
+	Work		whole = {work, check, arg};
+	ErrorData  *error = TryInSubtransaction(DoWork, &whole, keep);
 	char	   *message = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(short_lived);
-	PG_TRY();
-	{
-		work(check, arg);
-		if (keep)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	MemoryContextDelete(short_lived);
 	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		ReThrowError(error);
 	if (error)
-	{
 		message = MemoryContextStrdup(check->context, error->message);
-		FreeErrorData(error);
-	}
+	MemoryContextDelete(short_lived);
 	return message;
 }
 

@@ -413,6 +413,10 @@ extern void OpenSchemas(Merge *merge);
 extern void TakeFacts(Merge *merge);
 extern Merge *MergeSchemas(const char *source, const char *destination,
 						   bool dry_run, bool wait, Counts *totals);
+
+/* subtransaction.c */
+extern ErrorData *TryInSubtransaction(void (*work) (void *arg), void *arg,
+									  bool keep);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
 

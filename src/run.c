@@ -12,13 +12,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "factmerge.h"
@@ -35,38 +33,16 @@ typedef struct Run
 	TimestampTz started_at;
 } Run;
 
-/*
- * Merge in a subtransaction; returns the error that it has been taken back for, or
- * NULL.
- */
-static ErrorData *
-MergeOrFail(Run *run)
+/* The work: merge */
+static void
+MergeForRun(void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Run		   *run = arg;
 	Counts		totals;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		SqlConnect();
-		(void) MergeSchemas(run->source, run->destination, false, run->wait, &totals);
-		SqlFinish();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
+	SqlConnect();
+	(void) MergeSchemas(run->source, run->destination, false, run->wait, &totals);
+	SqlFinish();
 }
 
 static void
@@ -127,7 +103,7 @@ factmerge_run(PG_FUNCTION_ARGS)
 	SqlConnectNonatomic();
 	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	run.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
-	error = MergeOrFail(&run);
+	error = TryInSubtransaction(MergeForRun, &run, true);
 	if (error)
 	{
 		nest_level = NewGUCNestLevel();

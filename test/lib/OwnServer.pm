@@ -26,10 +26,11 @@ my $PATIENCE = 120;    # seconds
 # that of a socket in the folder
 sub new {
     my ($class, $name, $port, @settings) = @_;
+    my $user = $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef;
     my $self = bless {
         port   => $port,
         folder => abs_path(tempdir("factmerge.$name.XXXXXX", TMPDIR => 1)),
-        user   => $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef,
+        user   => $user,
         test   => $$,
         data   => 'data',
     }, $class;
