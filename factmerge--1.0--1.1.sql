@@ -29,6 +29,13 @@ COMMENT ON TABLE factmerge.failure IS 'one row per call of factmerge_run() that 
 SELECT pg_catalog.pg_extension_config_dump('factmerge.failure', '');
 SELECT pg_catalog.pg_extension_config_dump('factmerge.failure_failure_id_seq', '');
 
+/*
+ * pg_restore, with several jobs, does not keep to the order that foreign keys between
+ * the extension's own tables ask for
+ */
+ALTER TABLE factmerge.merge_table DROP CONSTRAINT merge_table_merge_id_fkey;
+ALTER TABLE factmerge.conflict DROP CONSTRAINT conflict_merge_id_fkey;
+
 ALTER TABLE factmerge.merge
 	ADD COLUMN trimmed boolean NOT NULL DEFAULT false,
 	ADD COLUMN undone boolean NOT NULL DEFAULT false;
