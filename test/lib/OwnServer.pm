@@ -22,9 +22,31 @@ use Test::More ();
 
 my $PATIENCE = 120;    # seconds
 
+# What the keepers of all servers wait for the end of, by server
+my %leashes;
+
 # Makes a server with a name, for its folder, and settings, and starts it; the port is
 # that of a socket in the folder
 sub new {
+    my ($class, $name, $port, @settings) = @_;
+    my $self = $class->prepare($name, $port, @settings);
+    $self->make_cluster('data');
+    $self->start;
+    return $self;
+}
+
+# Makes a server that follows another one, and starts it
+sub new_standby {
+    my ($class, $name, $port, $primary) = @_;
+    my $self = $class->prepare($name, $port);
+    $self->run('pg_basebackup', '-D', $self->data, '-h', $primary->folder, '-p', $primary->port, '-U', 'postgres', '-R', '-c', 'fast', '--no-sync');
+    $self->configure($self->data);
+    $self->start;
+    return $self;
+}
+
+# The folder of a server to be, and its keeper
+sub prepare {
     my ($class, $name, $port, @settings) = @_;
     my $user = $> == 0 ? (stat "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}")[4] // die "no socket in $ENV{PGHOST}" : undef;
     my $self = bless {
@@ -35,12 +57,10 @@ sub new {
         data   => 'data',
     }, $class;
 
-    $self->leave_to_keeper;
-    chown $self->{user}, -1, $self->{folder} or die "could not chown $self->{folder}: $!" if defined $self->{user};
     $self->{settings} = [ "listen_addresses = ''", "unix_socket_directories = '$self->{folder}'", "port = $port",
         'fsync = off', "timezone = 'UTC'", @settings ];
-    $self->make_cluster('data');
-    $self->start;
+    $self->leave_to_keeper;
+    chown $self->{user}, -1, $self->{folder} or die "could not chown $self->{folder}: $!" if defined $self->{user};
     return $self;
 }
 
@@ -49,10 +69,16 @@ sub make_cluster {
     my ($self, $name) = @_;
     my $data = "$self->{folder}/$name";
     $self->run('initdb', '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync');
+    $self->configure($data);
+    return $data;
+}
+
+# Appends the settings to those of a cluster
+sub configure {
+    my ($self, $data) = @_;
     open my $configuration, '>>', "$data/postgresql.conf" or die "$data/postgresql.conf: $!";
     print $configuration map { "$_\n" } @{ $self->{settings} };
     close $configuration or die;
-    return $data;
 }
 
 # From now on it is another cluster that is started and stopped
@@ -153,7 +179,8 @@ sub leave_to_keeper {
     my $pid = fork // die "could not fork: $!";
     if ($pid == 0) {
         $SIG{$_} = 'IGNORE' for qw(HUP INT TERM PIPE);
-        close $leash;
+        # Held by a keeper, the leash of another would never end
+        close $_ for $leash, values %leashes;
         open STDOUT, '>', '/dev/null' or die;
         open STDERR, '>', '/dev/null' or die;
         readline $end;
@@ -162,14 +189,15 @@ sub leave_to_keeper {
         POSIX::_exit(0);
     }
     close $end;
-    @$self{qw(leash keeper)} = ($leash, $pid);
+    $leashes{ $self->{folder} } = $leash;
+    $self->{keeper} = $pid;
 }
 
 sub DESTROY {
     my ($self) = @_;
-    return if !$self->{leash} || $$ != $self->{test};
+    my $leash = $$ == $self->{test} && delete $leashes{ $self->{folder} } or return;
     local $?;
-    close delete $self->{leash};
+    close $leash;
     waitpid $self->{keeper}, 0;
 }
 
