@@ -31,9 +31,8 @@ PG_FUNCTION_INFO_V1(factmerge_undo);
 /* A foreign key to a fact table, while references to it are looked at */
 typedef struct Referring
 {
-	Merge	   *merge;
 	FactTable  *table;
-	SqlArgs		merge_id;
+	SqlArgs		merge_id;		/* $1 */
 } Referring;
 
 /*
@@ -105,7 +104,7 @@ RefuseReferences(Datum *values, bool *nulls, void *arg)
 static void
 RefuseReferred(Merge *merge, FactTable *table)
 {
-	Referring	referring = {.merge = merge,.table = table};
+	Referring	referring = {.table = table};
 	SqlArgs		args = {0};
 
 	SqlAddArg(&referring.merge_id, INT8OID, Int64GetDatum(merge->id));
