@@ -14,11 +14,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 
 #include "factmerge.h"
 
@@ -113,34 +110,32 @@ ExecuteNoting(Merge *merge, FactTable *table, const char *sql, SqlArgs *args)
 	return rows;
 }
 
+/* Work on a merge that may have to be explained */
+typedef struct Work
+{
+	void		(*work) (Merge *merge);
+	Merge	   *merge;
+} Work;
+
+static void
+DoWork(void *arg)
+{
+	Work	   *work = arg;
+
+	work->work(work->merge);
+}
+
 /*
  * Do some work in a subtransaction.  Should it fail because of a row, explain
- * is called, with the work undone, to raise an error that says more.
+ * is called, with the work undone, to raise an error that says more; if that
+ * raises none, or if it is not a row's fault, the error is raised again as it is.
  */
 void
 DoExplained(Merge *merge, void (*work) (Merge *merge), void (*explain) (Merge *merge))
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile failure = NULL;
+	Work		whole = {work, merge};
+	ErrorData  *failure = TryInSubtransaction(DoWork, &whole, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		work(merge);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		failure = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (failure == NULL)
 		return;
 	if (IsUnexplained(failure))
