@@ -62,16 +62,12 @@ AppendMayRefer(StringInfo sql, Reference *reference)
 	foreach(lc, reference->columns)
 		appendStringInfo(sql, "(s.fact).%s IS NULL OR ",
 						 quote_identifier(((Column *) lfirst(lc))->name));
-	appendStringInfo(sql, "EXISTS (SELECT FROM %s AS t WHERE ",
-					 QualifiedRelation(reference->target->destination));
-	AppendRefersTo(sql, reference, "(s.fact)", "t");
-	appendStringInfoChar(sql, ')');
+	appendStringInfo(sql, "EXISTS (SELECT FROM %s AS t WHERE %s)",
+					 QualifiedRelation(reference->target->destination),
+					 RefersTo(reference, "(s.fact)", "t"));
+	/* A fact may refer to itself */
 	if (reference->target == reference->table)
-	{
-		/* A fact may refer to itself */
-		appendStringInfoString(sql, " OR ");
-		AppendRefersTo(sql, reference, "(s.fact)", "(s.fact)");
-	}
+		appendStringInfo(sql, " OR %s", RefersTo(reference, "(s.fact)", "(s.fact)"));
 	appendStringInfoChar(sql, ')');
 }
 

@@ -63,8 +63,6 @@ extern FactTable *TableOf(Check *check, Oid relation);
 extern void FindDerivedTables(Check *check);
 extern void ChooseArriving(Check *check);
 extern bool IsAmongArriving(Check *check, Reference *reference);
-extern void AppendRefersTo(StringInfo sql, Reference *reference,
-						   const char *referring, const char *target);
 extern void DrawSample(Check *check);
 
 /* arrival.c */

@@ -228,7 +228,6 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 	StringInfoData sql;
 	char	  **row;
 	ListCell   *lc;
-	bool		first = true;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE ",
@@ -237,20 +236,9 @@ ProveReference(Merge *merge, FactTable *table, Reference *reference)
 	foreach(lc, reference->columns)
 		appendStringInfo(&sql, " AND x.%s IS NOT NULL",
 						 quote_identifier(((Column *) lfirst(lc))->name));
-	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS y WHERE ",
-					 QualifiedRelation(reference->target_relation));
-	foreach(lc, reference->columns)
-	{
-		int			i = foreach_current_index(lc);
-		Column	   *column = lfirst(lc);
-
-		AppendSeparator(&sql, " AND ", &first);
-		AppendEquality(&sql, psprintf("y.%s", quote_identifier(list_nth(reference->target_names, i))),
-					   list_nth_oid(reference->operators, i),
-					   psprintf("x.%s", quote_identifier(column->name)),
-					   column->collation);
-	}
-	appendStringInfoString(&sql, ") ORDER BY 1 LIMIT 1");
+	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS y WHERE %s) ORDER BY 1 LIMIT 1",
+					 QualifiedRelation(reference->target_relation),
+					 RefersTo(reference, "x", "y"));
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	if (row != NULL)
 		RefuseReference(table, reference,

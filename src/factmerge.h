@@ -275,6 +275,7 @@ extern char *DescribeRule(FactTable *table);
 /* reference.c */
 extern List *RelateTables(List *tables);
 extern void RelateOthers(List *others, List *tables);
+extern char *RefersTo(Reference *reference, const char *from, const char *to);
 
 /* lock.c */
 extern void CheckRights(Merge *merge);

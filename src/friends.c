@@ -42,7 +42,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "eventlog.h"
 #include "factmerge.h"
 #include "friends.h"
 #include "handler.h"
@@ -147,33 +146,6 @@ NameList(List *names, const char *alias)
 	{
 		AppendSeparator(&sql, ", ", &first);
 		appendStringInfo(&sql, "%s.%s", alias, quote_identifier(lfirst(lc)));
-	}
-	return sql.data;
-}
-
-/*
- * That row "from" refers to row "to" by a reference.
- */
-static char *
-RefersTo(Reference *reference, const char *from, const char *to)
-{
-	StringInfoData sql;
-	bool		first = true;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, reference->columns)
-	{
-		int			i = foreach_current_index(lc);
-		Column	   *column = lfirst(lc);
-
-		AppendSeparator(&sql, " AND ", &first);
-		AppendEquality(&sql,
-					   psprintf("%s.%s", to, quote_identifier(list_nth(reference->target_names, i))),
-					   list_nth_oid(reference->operators, i),
-					   reference->log ? LoggedKey(reference, from, false) :
-					   psprintf("%s.%s", from, quote_identifier(column->name)),
-					   column->collation);
 	}
 	return sql.data;
 }

@@ -47,12 +47,11 @@ FactText(Check *check, FactTable *table, const char *alias, int depth)
 			appendStringInfo(&sql, " - %s::pg_catalog.text", quote_literal_cstr(((Column *) lfirst(c))->name));
 		if (depth == MOST_DEPTH)
 			continue;
-		appendStringInfo(&sql, " || pg_catalog.jsonb_build_object(%s, (SELECT %s FROM %s AS %s WHERE ",
+		appendStringInfo(&sql, " || pg_catalog.jsonb_build_object(%s, (SELECT %s FROM %s AS %s WHERE %s))",
 						 quote_literal_cstr(((Column *) linitial(reference->columns))->name),
 						 FactText(check, reference->target, target, depth + 1),
-						 QualifiedRelation(reference->target_relation), target);
-		AppendRefersTo(&sql, reference, alias, target);
-		appendStringInfoString(&sql, "))");
+						 QualifiedRelation(reference->target_relation), target,
+						 RefersTo(reference, alias, target));
 	}
 	return sql.data;
 }

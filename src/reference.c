@@ -23,6 +23,7 @@
 #include "catalog/pg_constraint.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -530,4 +531,31 @@ RelateOthers(List *others, List *tables)
 		foreach(r, other->references)
 			((Reference *) lfirst(r))->closed = false;
 	}
+}
+
+/*
+ * That row "from" of the destination refers to row "to" by a reference.
+ */
+char *
+RefersTo(Reference *reference, const char *from, const char *to)
+{
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, reference->columns)
+	{
+		int			i = foreach_current_index(lc);
+		Column	   *column = lfirst(lc);
+
+		AppendSeparator(&sql, " AND ", &first);
+		AppendEquality(&sql,
+					   psprintf("%s.%s", to, quote_identifier(list_nth(reference->target_names, i))),
+					   list_nth_oid(reference->operators, i),
+					   reference->log ? LoggedKey(reference, from, false) :
+					   psprintf("%s.%s", from, quote_identifier(column->name)),
+					   column->collation);
+	}
+	return sql.data;
 }

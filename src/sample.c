@@ -157,24 +157,6 @@ IsAmongArriving(Check *check, Reference *reference)
 }
 
 /*
- * Append that a referring fact refers to another.
- */
-void
-AppendRefersTo(StringInfo sql, Reference *reference, const char *referring, const char *target)
-{
-	for (int i = 0; i < list_length(reference->columns); i++)
-	{
-		Column	   *column = list_nth(reference->columns, i);
-
-		if (i > 0)
-			appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("%s.%s", target, quote_identifier(list_nth(reference->target_names, i))),
-					   list_nth_oid(reference->operators, i),
-					   psprintf("%s.%s", referring, quote_identifier(column->name)), InvalidOid);
-	}
-}
-
-/*
  * Take facts t of a table for which a condition holds into the sample; returns how
  * many are new.
  */
@@ -208,16 +190,14 @@ TakeNeighbours(Check *check, bool referring)
 		foreach(r, ((FactTable *) lfirst(lc))->references)
 	{
 		Reference  *reference = lfirst(r);
-		StringInfoData sql;
+		char	   *condition;
 
 		if (!IsAmongArriving(check, reference) || (referring && check->count >= check->wanted))
 			continue;
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS s WHERE ",
-						 SAMPLE_OF(referring ? reference->target : reference->table));
-		AppendRefersTo(&sql, reference, referring ? "t" : "(s.fact)", referring ? "(s.fact)" : "t");
-		appendStringInfoChar(&sql, ')');
-		news |= TakeIntoSample(check, referring ? reference->table : reference->target, sql.data,
+		condition = psprintf("EXISTS (SELECT FROM %s AS s WHERE %s)",
+							 SAMPLE_OF(referring ? reference->target : reference->table),
+							 RefersTo(reference, referring ? "t" : "(s.fact)", referring ? "(s.fact)" : "t"));
+		news |= TakeIntoSample(check, referring ? reference->table : reference->target, condition,
 							   referring ? check->wanted - check->count : INT_MAX) > 0;
 	}
 	return news;
@@ -291,9 +271,8 @@ IsReferredTo(Check *check, FactTable *table)
 
 		if (!IsAmongArriving(check, reference))
 			continue;
-		appendStringInfo(&sql, " OR EXISTS (SELECT FROM %s AS r WHERE ", SAMPLE_OF(reference->table));
-		AppendRefersTo(&sql, reference, "(r.fact)", "(s.fact)");
-		appendStringInfoChar(&sql, ')');
+		appendStringInfo(&sql, " OR EXISTS (SELECT FROM %s AS r WHERE %s)", SAMPLE_OF(reference->table),
+						 RefersTo(reference, "(r.fact)", "(s.fact)"));
 	}
 	return sql.data;
 }
