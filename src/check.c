@@ -143,7 +143,7 @@ OpenCheck(Check *check, FunctionCallInfo fcinfo)
 	LoadHandlers(merge->tables);
 	merge->rules = LoadRules(schema);
 	CheckRights(merge);
-	check->table = TableOf(check, relation);
+	check->table = FindTable(merge->tables, relation);
 	if (check->table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -59,7 +59,6 @@ typedef struct Check
 #define SAMPLE_OF(table) psprintf("pg_temp.factmerge_sample_%d", (table)->position)
 
 /* sample.c */
-extern FactTable *TableOf(Check *check, Oid relation);
 extern void FindDerivedTables(Check *check);
 extern void ChooseArriving(Check *check);
 extern bool IsAmongArriving(Check *check, Reference *reference);

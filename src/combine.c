@@ -61,17 +61,6 @@ typedef enum Part
 	PART_IN_DESTINATION
 } Part;
 
-static FactTable *
-FindMerged(Merge *merge, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, merge->tables)
-		if (((FactTable *) lfirst(lc))->destination == relation)
-		return lfirst(lc);
-	return NULL;
-}
-
 /*
  * Whether facts of a table that are in both may differ.
  */
@@ -114,7 +103,7 @@ NeedsEverything(Merge *merge, Rule *rule)
 		return true;
 	if (replay_inexact)
 		foreach(lc, rule->body)
-			if (HasFolds(FindMerged(merge, lfirst_oid(lc)), &seen))
+			if (HasFolds(FindTable(merge->tables, lfirst_oid(lc)), &seen))
 			return true;
 	return false;
 }
@@ -253,7 +242,7 @@ AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *fa
 			  int source, int destination)
 {
 	AttrNumber	columns[2];
-	FactTable  *table = FindMerged(merge, list_nth_oid(arm->atoms, source));
+	FactTable  *table = FindTable(merge->tables, list_nth_oid(arm->atoms, source));
 	Reference  *own;
 	Reference  *other;
 	Column	   *key;
@@ -262,7 +251,7 @@ AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *fa
 	if (!AreEqual(arm, facts, source, destination, &columns[0], &columns[1]))
 		return;
 	own = ReferenceOf(table, columns[0]);
-	other = ReferenceOf(FindMerged(merge, list_nth_oid(arm->atoms, destination)), columns[1]);
+	other = ReferenceOf(FindTable(merge->tables, list_nth_oid(arm->atoms, destination)), columns[1]);
 	if (own == NULL || other == NULL || own->target != other->target ||
 		linitial(own->target_columns) != linitial(other->target_columns))
 		return;
@@ -296,7 +285,7 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "SELECT %s FROM %s AS t WHERE ", ColumnList(relation, "t"),
 						 QualifiedRelation(relation));
-		if (!AppendPart(&sql, merge, FindMerged(merge, relation), part))
+		if (!AppendPart(&sql, merge, FindTable(merge->tables, relation), part))
 			return;
 		if (i == source)
 			AppendMeeting(&sql, queries, merge, arm, facts, source, destination);
@@ -343,7 +332,7 @@ IsProven(Merge *merge, Rule *rule, Reference *reference)
 
 		if (!IsColumnOfFact(((Arm *) lfirst(lc))->query, number, &relation, &column))
 			return false;
-		same = ReferenceOf(FindMerged(merge, relation), column);
+		same = ReferenceOf(FindTable(merge->tables, relation), column);
 		if (same == NULL || same->target != reference->target ||
 			strcmp(linitial(same->target_names), linitial(reference->target_names)) != 0)
 			return false;
@@ -359,7 +348,7 @@ IsProven(Merge *merge, Rule *rule, Reference *reference)
 static bool
 IsQuiet(Merge *merge, Rule *rule)
 {
-	FactTable  *target = FindMerged(merge, rule->target);
+	FactTable  *target = FindTable(merge->tables, rule->target);
 	ListCell   *lc;
 
 	if (target == NULL || target->partitioned || target->deferred_keys ||
@@ -385,7 +374,7 @@ DerivationOf(Rule *rule, Merge *merge, Queries *queries)
 
 	if (queries->text.len == 0)
 		return NIL;
-	derivation = NewDerivation(rule, merge && FindMerged(merge, rule->target) ? merge : NULL,
+	derivation = NewDerivation(rule, merge && FindTable(merge->tables, rule->target) ? merge : NULL,
 							   CandidateStatement(rule, queries->with.data, queries->text.data),
 							   DeriveStatement(rule, NULL, NULL));
 	derivation->quiet = merge && IsQuiet(merge, rule);
@@ -523,7 +512,7 @@ CombineFacts(Merge *merge)
 	foreach(lc, merge->rules)
 	{
 		Rule	   *rule = lfirst(lc);
-		FactTable  *target = FindMerged(merge, rule->target);
+		FactTable  *target = FindTable(merge->tables, rule->target);
 
 		if (target)
 			ReportActivity(merge, target, "applying rules to");

@@ -225,7 +225,6 @@ LoadEventLog(List *tables)
 	SqlArgs		args = {0};
 	char	  **row;
 	EventLog   *log;
-	ListCell   *lc;
 
 	if (tables == NIL)
 		return NULL;
@@ -239,9 +238,7 @@ LoadEventLog(List *tables)
 	if (row == NULL)
 		return NULL;
 	log = palloc0(sizeof(EventLog));
-	foreach(lc, tables)
-		if (((FactTable *) lfirst(lc))->destination == atooid(row[0]))
-		log->table = lfirst(lc);
+	log->table = FindTable(tables, atooid(row[0]));
 	if (log->table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),

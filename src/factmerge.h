@@ -242,6 +242,7 @@ extern List *FactRelations(Oid schema);
 extern FactTable *DescribeTable(Oid source, Oid destination);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
+extern FactTable *FindTable(List *tables, Oid relation);
 extern void NoticeViews(Oid source, Oid destination);
 
 /* column.c */

@@ -148,14 +148,8 @@ CollectSubplanScans(Reading *reading)
 static bool
 IsSuspicious(Oid table)
 {
-	ListCell   *lc;
-
-	if (list_member_oid(guard.handler->harmless, table))
-		return false;
-	foreach(lc, list_concat_copy(guard.merge->tables, guard.merge->others))
-		if (((FactTable *) lfirst(lc))->destination == table)
-		return true;
-	return false;
+	return !list_member_oid(guard.handler->harmless, table) &&
+		(FindTable(guard.merge->tables, table) || FindTable(guard.merge->others, table));
 }
 
 /*

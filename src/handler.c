@@ -247,18 +247,16 @@ AddDeclared(Datum *values, bool *nulls, void *arg)
 static FactTable *
 FindTarget(List *tables, Handler *handler)
 {
-	ListCell   *lc;
+	FactTable  *table = FindTable(tables, handler->target);
 
-	foreach(lc, tables)
-		if (((FactTable *) lfirst(lc))->destination == handler->target)
-		return lfirst(lc);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-			 errmsg("function %s cannot be a handler here", handler->name),
-			 errdetail("It returns rows of %s, which is no fact table of the schema.",
-					   QualifiedRelation(handler->target)),
-			 errhint("A handler returns void, or SETOF a fact table.")));
-	return NULL;				/* keep compiler quiet */
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a handler here", handler->name),
+				 errdetail("It returns rows of %s, which is no fact table of the schema.",
+						   QualifiedRelation(handler->target)),
+				 errhint("A handler returns void, or SETOF a fact table.")));
+	return table;
 }
 
 static int

@@ -181,26 +181,20 @@ typedef struct Origin
 static FactTable *
 DescribeOne(Oid relation)
 {
-	ListCell   *lc;
+	FactTable  *table = FindTable(DescribeSchema(get_rel_namespace(relation)), relation);
 
-	foreach(lc, DescribeSchema(get_rel_namespace(relation)))
-	{
-		FactTable  *table = lfirst(lc);
-
-		if (table->destination == relation && table->has_tags && table->keyed)
-			return table;
-		if (table->destination == relation)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cannot tell the origin of facts of table \"%s\"", table->name),
-					 table->keyed ? errdetail("Nothing has been merged into it yet.") :
-					 errdetail("It has no key to name a fact by.")));
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("\"%s\" is not a fact table", get_rel_name(relation)),
-			 errhint("factmerge_tables() lists the fact tables of a schema.")));
-	return NULL;				/* keep compiler quiet */
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a fact table", get_rel_name(relation)),
+				 errhint("factmerge_tables() lists the fact tables of a schema.")));
+	if (!table->has_tags || !table->keyed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot tell the origin of facts of table \"%s\"", table->name),
+				 table->keyed ? errdetail("Nothing has been merged into it yet.") :
+				 errdetail("It has no key to name a fact by.")));
+	return table;
 }
 
 /*

@@ -33,10 +33,10 @@
 #include "factmerge.h"
 
 /*
- * The fact table that a relation of one side is, or NULL.
+ * The fact table that a relation of the source is, or NULL.
  */
 static FactTable *
-FindTable(List *tables, Oid relation, bool source)
+FindSourceTable(List *tables, Oid relation)
 {
 	ListCell   *lc;
 
@@ -44,7 +44,7 @@ FindTable(List *tables, Oid relation, bool source)
 	{
 		FactTable  *table = lfirst(lc);
 
-		if ((source ? table->source : table->destination) == relation)
+		if (table->source == relation)
 			return table;
 	}
 	return NULL;
@@ -117,7 +117,8 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sou
 
 	reference->name = get_constraint_name(key->conoid);
 	reference->table = table;
-	reference->target = FindTable(tables, key->confrelid, source);
+	reference->target = source ? FindSourceTable(tables, key->confrelid) :
+		FindTable(tables, key->confrelid);
 	reference->target_relation = reference->target ?
 		reference->target->destination : key->confrelid;
 	reference->columns = ColumnsOfAttributes(table, key->conrelid, key->conkey,

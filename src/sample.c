@@ -24,20 +24,6 @@
 /* Of how many facts that a sample begins with, one is a seed */
 #define FACTS_PER_SEED 10
 
-/*
- * The fact table that is a relation, or NULL.
- */
-FactTable *
-TableOf(Check *check, Oid relation)
-{
-	ListCell   *lc;
-
-	foreach(lc, check->merge->tables)
-		if (((FactTable *) lfirst(lc))->destination == relation)
-		return lfirst(lc);
-	return NULL;
-}
-
 /* The work: run a handler on a few real facts */
 static void
 HandleSomeFacts(Check *check, void *arg)
@@ -90,7 +76,7 @@ FindDerivedTables(Check *check)
 
 		foreach(o, WrittenBy(check, turn))
 		{
-			FactTable  *written = TableOf(check, lfirst_oid(o));
+			FactTable  *written = FindTable(check->merge->tables, lfirst_oid(o));
 
 			if (written == NULL)
 				continue;

@@ -369,3 +369,20 @@ DescribeSchema(Oid schema)
 	return RelateTables(tables);
 }
 
+/*
+ * The table that a relation of the destination is, or NULL.
+ */
+FactTable *
+FindTable(List *tables, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		if (table->destination == relation)
+			return table;
+	}
+	return NULL;
+}
