@@ -60,6 +60,10 @@ typedef enum ReplaySide
 #define PROVENANCE_COLUMN	"factmerge_provenance"
 #define MERGE_COLUMN		"factmerge_merge"
 
+/* SQL for a row as jsonb, without them */
+#define FACT_AS_JSON(row) \
+	"pg_catalog.to_jsonb(" row ") - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
+
 /* How a value of the source becomes one of the destination */
 typedef enum ColumnConversion
 {

@@ -29,7 +29,7 @@ FactText(Check *check, FactTable *table, const char *alias, int depth)
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "pg_catalog.to_jsonb(%s.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'", alias);
+	appendStringInfo(&sql, FACT_AS_JSON("%s.*"), alias);
 	foreach(lc, table->columns)
 		if (((Column *) lfirst(lc))->new_value)
 			appendStringInfo(&sql, " - %s::pg_catalog.text", quote_literal_cstr(((Column *) lfirst(lc))->name));

@@ -104,8 +104,8 @@ ReturnOutcome(Merge *merge, Preview *preview, FactTable *table,
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s::pg_catalog.name, %s::pg_catalog.text, " INT64_FORMAT "::pg_catalog.int8,"
 					 " e.source, e.destination FROM (VALUES (1)) AS one"
-					 " LEFT JOIN (SELECT pg_catalog.to_jsonb(s.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "' AS source,"
-					 " CASE WHEN d.ctid IS NOT NULL THEN pg_catalog.to_jsonb(d.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "' END AS destination"
+					 " LEFT JOIN (SELECT " FACT_AS_JSON("s.*") " AS source,"
+					 " CASE WHEN d.ctid IS NOT NULL THEN " FACT_AS_JSON("d.*") " END AS destination"
 					 " %s ORDER BY ",
 					 quote_literal_cstr(table->name), quote_literal_cstr(outcome),
 					 facts, rows);

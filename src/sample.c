@@ -267,7 +267,7 @@ IsReferredTo(Check *check, FactTable *table)
 static char *
 FactForPeople(FactTable *table, const char *fact)
 {
-	return psprintf("pg_catalog.concat(%s, ' ', pg_catalog.to_jsonb(%s) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "')",
+	return psprintf("pg_catalog.concat(%s, ' ', " FACT_AS_JSON("%s") ")",
 					quote_literal_cstr(quote_identifier(table->name)), fact);
 }
 

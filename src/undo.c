@@ -81,8 +81,7 @@ RefuseReferences(Datum *values, bool *nulls, void *arg)
 	char	  **row;
 
 	row = SqlFetchRow(InvalidSnapshot,
-					  psprintf("SELECT pg_catalog.to_jsonb(y.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "',"
-							   " pg_catalog.to_jsonb(x.*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
+					  psprintf("SELECT " FACT_AS_JSON("y.*") ", " FACT_AS_JSON("x.*")
 							   " FROM %s AS y JOIN %s AS x ON %s WHERE " BROUGHT("x") "%s ORDER BY 1 LIMIT 1",
 							   QualifiedRelation(relation), QualifiedRelation(referring->table->destination),
 							   TextDatumGetCString(values[2]),

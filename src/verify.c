@@ -95,10 +95,6 @@ CollectAllEvents(Merge *merge, FactTable *table)
 					   NULL);
 }
 
-/* SQL for a fact as jsonb, without our columns */
-#define FACT_AS_JSON(alias) \
-	"pg_catalog.to_jsonb(" alias ".*) - '" PROVENANCE_COLUMN "' - '" MERGE_COLUMN "'"
-
 /*
  * Return the facts that the last run has derived, with the events that they are
  * numbered by; no events for a rule (no table).  Then go on with other numbers.
@@ -114,7 +110,7 @@ ReturnFound(Merge *merge, FactTable *table, const char *found_by, int64 highest)
 		FactTable  *derived = lfirst(lc);
 		SqlArgs		args = {0};
 		char	   *event = table == NULL ? "NULL" :
-			psprintf("(SELECT " FACT_AS_JSON("t") " FROM %s AS e"
+			psprintf("(SELECT " FACT_AS_JSON("t.*") " FROM %s AS e"
 					 " JOIN %s AS t ON t.tableoid = e.relation AND t.ctid = e.fact"
 					 " WHERE e.number = - x." MERGE_COLUMN " - " INT64_FORMAT ")",
 					 table->events, QualifiedRelation(table->destination), verification->base);
@@ -122,7 +118,7 @@ ReturnFound(Merge *merge, FactTable *table, const char *found_by, int64 highest)
 		SqlAddArg(&args, TEXTOID, CStringGetTextDatum(found_by));
 		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table ? table->destination : InvalidOid));
 		SqlReturnRows(verification->fcinfo, InvalidSnapshot,
-					  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass, " FACT_AS_JSON("x") ", $1,"
+					  psprintf("SELECT %u::pg_catalog.oid::pg_catalog.regclass, " FACT_AS_JSON("x.*") ", $1,"
 							   " NULLIF($2, 0)::pg_catalog.regclass, %s::pg_catalog.jsonb FROM %s AS x"
 							   " WHERE x." PROVENANCE_COLUMN " = 'derived' AND x." MERGE_COLUMN
 							   " BETWEEN " INT64_FORMAT " AND " INT64_FORMAT,
