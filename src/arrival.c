@@ -171,7 +171,7 @@ CallFunctions(Check *check)
 
 				if (IsFunction(handler) && !StopsAnyway(check->merge, handler))
 					RunHandler(check->merge, table, handler,
-							   psprintf("SELECT s.relation, s.place, 0::pg_catalog.int8 FROM %s AS s WHERE s.now%s",
+							   psprintf("SELECT s.relation, s.place FROM %s AS s WHERE s.now%s",
 										SEEN_OF(table), OnlyWhen(table, handler, "s.relation", "s.place")));
 			}
 		}
@@ -214,9 +214,6 @@ HandleAll(Check *check, Turn *turn)
 {
 	if (StopsAnyway(check->merge, turn->handler))
 		return;
-	RunHandler(check->merge, turn->table, turn->handler,
-			   psprintf("SELECT t.tableoid, t.ctid, 0::pg_catalog.int8 FROM %s AS t WHERE true%s",
-						QualifiedRelation(turn->table->destination),
-						OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid")));
+	RunHandler(check->merge, turn->table, turn->handler, AllEvents(turn->table, turn->handler));
 	CallFunctions(check);
 }

@@ -314,6 +314,18 @@ OnlyWhen(FactTable *table, Handler *handler, const char *relation, const char *p
 }
 
 /*
+ * SQL for all facts of a table that are events to a handler, as RunHandler() takes
+ * them.
+ */
+char *
+AllEvents(FactTable *table, Handler *handler)
+{
+	return psprintf("SELECT t.tableoid, t.ctid FROM %s AS t WHERE true%s",
+					QualifiedRelation(table->destination),
+					OnlyWhen(table, handler, "t.tableoid", "t.ctid"));
+}
+
+/*
  * Whether a handler has nothing to do, whatever has happened.
  */
 bool

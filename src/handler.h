@@ -59,6 +59,7 @@ extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);
 extern char *OnlyWhen(FactTable *table, Handler *handler,
 					  const char *relation, const char *place);
+extern char *AllEvents(FactTable *table, Handler *handler);
 extern bool StopsAnyway(Merge *merge, Handler *handler);
 extern char *DescribeHandler(Handler *handler);
 

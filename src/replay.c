@@ -573,10 +573,7 @@ HandleAllFacts(Merge *merge)
 		Turn	   *turn = lfirst(lc);
 
 		if (!StopsAnyway(merge, turn->handler))
-			RunHandler(merge, turn->table, turn->handler,
-					   psprintf("SELECT t.tableoid, t.ctid FROM %s AS t WHERE true%s",
-								QualifiedRelation(turn->table->destination),
-								OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid")));
+			RunHandler(merge, turn->table, turn->handler, AllEvents(turn->table, turn->handler));
 	}
 }
 

@@ -31,9 +31,7 @@ HandleSomeFacts(Check *check, void *arg)
 	Turn	   *turn = arg;
 
 	RunHandler(check->merge, turn->table, turn->handler,
-			   psprintf("SELECT t.tableoid, t.ctid, 0::pg_catalog.int8 FROM %s AS t WHERE true%s LIMIT %d",
-						QualifiedRelation(turn->table->destination),
-						OnlyWhen(turn->table, turn->handler, "t.tableoid", "t.ctid"), check->wanted));
+			   psprintf("%s LIMIT %d", AllEvents(turn->table, turn->handler), check->wanted));
 }
 
 /*
