@@ -92,6 +92,7 @@ factmerge_add_friend(PG_FUNCTION_ARGS)
 	Oid			fact_table;
 	Oid			friend_table;
 	int			nest_level;
+	char	   *condition = NULL;
 	SqlArgs		args = {0};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -117,14 +118,12 @@ factmerge_add_friend(PG_FUNCTION_ARGS)
 		LockSearchPath();
 		CheckPath(fact_table, friend_table);
 		AtEOXact_GUC(true, nest_level);
-		SqlAddNullArg(&args, TEXTOID);
 	}
 	else
-		SqlAddArg(&args, TEXTOID,
-				  CStringGetTextDatum(ResolveFactCondition(fact_table, friend_table,
-														   text_to_cstring(PG_GETARG_TEXT_PP(2)),
-														   "factmerge_add_friend()",
-														   get_rel_name(fact_table))));
+		condition = ResolveFactCondition(fact_table, friend_table,
+										 text_to_cstring(PG_GETARG_TEXT_PP(2)),
+										 "factmerge_add_friend()", get_rel_name(fact_table));
+	SqlAddTextArg(&args, condition);
 	SqlExecuteAsOwner("INSERT INTO factmerge.friend (fact_table, friend_table, condition)"
 					  " VALUES ($1, $2, $3) ON CONFLICT (fact_table, friend_table)"
 					  " DO UPDATE SET condition = excluded.condition", &args);

@@ -114,14 +114,11 @@ ForgetDeclarations(const char *condition)
 static void
 AddConditionArg(SqlArgs *args, FunctionCallInfo fcinfo, int argument, Oid fact_table)
 {
-	if (PG_ARGISNULL(argument))
-		SqlAddNullArg(args, TEXTOID);
-	else
-		SqlAddArg(args, TEXTOID,
-				  CStringGetTextDatum(ResolveFactCondition(fact_table, InvalidOid,
-														   text_to_cstring(PG_GETARG_TEXT_PP(argument)),
-														   "factmerge_add_handler()",
-														   get_rel_name(PG_GETARG_OID(0)))));
+	SqlAddTextArg(args, PG_ARGISNULL(argument) ? NULL :
+				  ResolveFactCondition(fact_table, InvalidOid,
+									   text_to_cstring(PG_GETARG_TEXT_PP(argument)),
+									   "factmerge_add_handler()",
+									   get_rel_name(PG_GETARG_OID(0))));
 }
 
 /*

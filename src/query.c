@@ -115,6 +115,30 @@ SqlAddNullArg(SqlArgs *args, Oid type)
 }
 
 /*
+ * Add the next parameter, an argument of the calling SQL function, null or not.
+ */
+void
+SqlAddArgument(SqlArgs *args, Oid type, FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		SqlAddNullArg(args, type);
+	else
+		SqlAddArg(args, type, PG_GETARG_DATUM(argument));
+}
+
+/*
+ * Add the next parameter, a text, or a null for NULL.
+ */
+void
+SqlAddTextArg(SqlArgs *args, const char *text)
+{
+	if (text)
+		SqlAddArg(args, TEXTOID, CStringGetTextDatum(text));
+	else
+		SqlAddNullArg(args, TEXTOID);
+}
+
+/*
  * Raise an error for a statement that SPI would not run.
  */
 static void

@@ -44,6 +44,9 @@ extern void SqlFinish(void);
 
 extern void SqlAddArg(SqlArgs *args, Oid type, Datum value);
 extern void SqlAddNullArg(SqlArgs *args, Oid type);
+extern void SqlAddArgument(SqlArgs *args, Oid type, FunctionCallInfo fcinfo,
+						   int argument);
+extern void SqlAddTextArg(SqlArgs *args, const char *text);
 
 extern void SqlUtility(const char *sql);
 extern uint64 SqlExecute(Snapshot snapshot, const char *sql, SqlArgs *args);

@@ -236,10 +236,7 @@ MergeArgument(FunctionCallInfo fcinfo)
 	SqlArgs		args = {0};
 	int64		id;
 
-	if (PG_ARGISNULL(0))
-		SqlAddNullArg(&args, INT8OID);
-	else
-		SqlAddArg(&args, INT8OID, PG_GETARG_DATUM(0));
+	SqlAddArgument(&args, INT8OID, fcinfo, 0);
 	id = SqlFetchInt64(InvalidSnapshot,
 					   "SELECT pg_catalog.max(merge_id) FROM factmerge.merge"
 					   " WHERE merge_id OPERATOR(pg_catalog.=) COALESCE($1, merge_id)", &args);

@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -45,15 +44,6 @@ MergeForRun(void *arg)
 	SqlFinish();
 }
 
-static void
-AddTextArg(SqlArgs *args, const char *text)
-{
-	if (text)
-		SqlAddArg(args, TEXTOID, CStringGetTextDatum(text));
-	else
-		SqlAddNullArg(args, TEXTOID);
-}
-
 /*
  * Enter a failure into the history.
  */
@@ -67,11 +57,11 @@ RecordFailure(Run *run, ErrorData *error)
 	SqlAddArg(&args, NAMEOID, NameDatum(GetUserNameFromId(GetUserId(), false)));
 	SqlAddArg(&args, TIMESTAMPTZOID, TimestampTzGetDatum(run->started_at));
 	SqlAddArg(&args, TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp()));
-	AddTextArg(&args, unpack_sql_state(error->sqlerrcode));
-	AddTextArg(&args, error->message);
-	AddTextArg(&args, error->detail);
-	AddTextArg(&args, error->hint);
-	AddTextArg(&args, error->context);
+	SqlAddTextArg(&args, unpack_sql_state(error->sqlerrcode));
+	SqlAddTextArg(&args, error->message);
+	SqlAddTextArg(&args, error->detail);
+	SqlAddTextArg(&args, error->hint);
+	SqlAddTextArg(&args, error->context);
 	(void) SqlExecuteAsOwner("INSERT INTO factmerge.failure (source, destination, merged_by, merged_at, elapsed,"
 							 " sqlstate, message, detail, hint, context)"
 							 " VALUES ($1, $2, $3, $4, $5 - $4, $6, $7, $8, $9, $10)", &args);

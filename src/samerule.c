@@ -309,10 +309,7 @@ factmerge_set_sameness(PG_FUNCTION_ARGS)
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table.destination));
 	SqlAddArg(&args, NAMEARRAYOID, NameArray(ColumnNames(rule->key->columns)));
 	SqlAddArg(&args, JSONBOID, TolerancesAsJson(rule));
-	if (rule->condition)
-		SqlAddArg(&args, TEXTOID, CStringGetTextDatum(rule->condition));
-	else
-		SqlAddNullArg(&args, TEXTOID);
+	SqlAddTextArg(&args, rule->condition);
 	SqlExecuteAsOwner("INSERT INTO factmerge.sameness (fact_table, key, tolerance, condition)"
 					  " VALUES ($1, $2, $3, $4) ON CONFLICT (fact_table)"
 					  " DO UPDATE SET key = excluded.key, tolerance = excluded.tolerance,"

@@ -78,10 +78,7 @@ factmerge_sources(PG_FUNCTION_ARGS)
 	SqlConnect();
 	LockSearchPath();
 	initStringInfo(&query.sql);
-	if (PG_ARGISNULL(0))
-		SqlAddNullArg(&args, NAMEOID);
-	else
-		SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(0));
+	SqlAddArgument(&args, NAMEOID, fcinfo, 0);
 	BecomeExtensionOwner(&caller);
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.source, k.destination, k.map_name FROM " REGISTERED
@@ -134,11 +131,8 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 				 errhint("factmerge_sources() lists the sources.")));
 	SqlConnect();
 	LockSearchPath();
-	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(0));
-	if (PG_ARGISNULL(1))
-		SqlAddNullArg(&args, NAMEOID);
-	else
-		SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
+	SqlAddArgument(&args, NAMEOID, fcinfo, 0);
+	SqlAddArgument(&args, NAMEOID, fcinfo, 1);
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.map_name, k.fact_table FROM " REGISTERED
 				  " WHERE k.source = $1 AND k.destination = COALESCE($2, k.destination)"
