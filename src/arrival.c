@@ -34,10 +34,8 @@ EmptyTables(Check *check)
 	bool		first = true;
 	ListCell   *lc;
 
-	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	SetLocally("session_replication_role", "replica");
+	SetLocally("client_min_messages", "warning");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "TRUNCATE ");
 	foreach(lc, check->merge->tables)

@@ -448,9 +448,7 @@ AnalyzeTags(FactTable *table)
 {
 	int			nest_level = NewGUCNestLevel();
 
-	(void) set_config_option("default_statistics_target", FEW_STATISTICS,
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	SetLocally("default_statistics_target", FEW_STATISTICS);
 	SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")",
 						QualifiedRelation(table->destination)));
 	AtEOXact_GUC(true, nest_level);

@@ -45,12 +45,8 @@ LockSearchPath(void)
 {
 	char	   *path = pstrdup(namespace_search_path);
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
-	(void) set_config_option("row_security", "off",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	SetLocally("search_path", "pg_catalog, pg_temp");
+	SetLocally("row_security", "off");
 	return path;
 }
 
@@ -131,9 +127,7 @@ WriteFacts(Merge *merge)
 {
 	int			nest_level = NewGUCNestLevel();
 
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	SetLocally("session_replication_role", "replica");
 	MarkFacts(merge);
 	DumpFacts(merge);
 	AtEOXact_GUC(true, nest_level);
@@ -178,9 +172,7 @@ FixSettings(void)
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1],
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
+		SetLocally(settings[i][0], settings[i][1]);
 }
 
 /*

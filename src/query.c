@@ -33,6 +33,7 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
@@ -558,6 +559,17 @@ SqlExecuteAsOwner(const char *sql, SqlArgs *args)
 	rows = SqlExecute(InvalidSnapshot, sql, args);
 	BecomeCallerAgain(&before);
 	return rows;
+}
+
+/*
+ * Set a parameter of the server until the current nest level of settings ends, even
+ * one that only superusers may, for it is not the caller who does.
+ */
+void
+SetLocally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*

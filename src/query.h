@@ -75,6 +75,7 @@ extern void BecomeRole(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
+extern void SetLocally(const char *name, const char *value);
 
 extern Datum NameDatum(const char *name);
 extern Datum NameArray(List *names);

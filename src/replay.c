@@ -495,15 +495,10 @@ CountDerived(Merge *merge)
 void
 PrepareSession(Merge *merge)
 {
-	(void) set_config_option("session_replication_role", "origin",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
-	(void) set_config_option("search_path",
-							 psprintf("%s%s%s", quote_identifier(merge->destination),
-									  merge->search_path[0] ? ", " : "",
-									  merge->search_path),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	SetLocally("session_replication_role", "origin");
+	SetLocally("search_path",
+			   psprintf("%s%s%s", quote_identifier(merge->destination),
+						merge->search_path[0] ? ", " : "", merge->search_path));
 }
 
 /*

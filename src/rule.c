@@ -178,11 +178,9 @@ AnalyseInsert(Declaration *rule, const char *text)
 	insert->cols = rule->columns;
 	insert->selectStmt = (Node *) ParseQuery(text);
 	statement->stmt = (Node *) insert;
-	(void) set_config_option("search_path",
-							 psprintf("%s%s%s", quote_identifier(schema),
-									  namespace_search_path[0] ? ", " : "", namespace_search_path),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	SetLocally("search_path",
+			   psprintf("%s%s%s", quote_identifier(schema),
+						namespace_search_path[0] ? ", " : "", namespace_search_path));
 	query = parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
 	AtEOXact_GUC(true, nest_level);
 	return query;

@@ -191,8 +191,7 @@ SaveQuietly(Derivation *derivation)
 	TupleDesc	description;
 	int64		count;
 
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetLocally("session_replication_role", "replica");
 	if (leads_on)
 	{
 		news = NewTuplestore();
@@ -224,8 +223,7 @@ SaveAsAlways(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
 	{
 		char	   *schema = get_namespace_name(get_rel_namespace(derivation->target));
 
-		(void) set_config_option("search_path", psprintf("%s, pg_temp", quote_identifier(schema)),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		SetLocally("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
 		BecomeRole(derivation->owner, &caller);
 	}
 	if (statement == NULL || keep == NULL)
@@ -257,11 +255,9 @@ static void
 AdviseThePlanner(bool collecting)
 {
 	if (collecting && hash_mem_multiplier < atof(CANDIDATE_HASH_MEMORY))
-		(void) set_config_option("hash_mem_multiplier", CANDIDATE_HASH_MEMORY, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		SetLocally("hash_mem_multiplier", CANDIDATE_HASH_MEMORY);
 	if (!collecting && random_page_cost > atof(LOOKUP_PAGE_COST))
-		(void) set_config_option("random_page_cost", LOOKUP_PAGE_COST, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		SetLocally("random_page_cost", LOOKUP_PAGE_COST);
 }
 
 /*

@@ -160,8 +160,7 @@ UndoMerge(Merge *merge, void *arg)
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->has_tags)
 		RefuseReferred(merge, lfirst(lc));
-	(void) set_config_option("session_replication_role", "replica",
-							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetLocally("session_replication_role", "replica");
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->has_tags)
 		UndoTable(merge, lfirst(lc), arg);
