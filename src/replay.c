@@ -350,8 +350,7 @@ ReplayDerived(Merge *merge, FactTable *table, int round)
 	{
 		Handler    *handler = lfirst(lc);
 
-		if (IsFunction(handler) &&
-			!StopsAnyway(merge, handler))
+		if (IsFunction(handler) && !StopsAnyway(merge, handler))
 			RunHandler(merge, table, handler,
 					   psprintf("SELECT s.relation, s.fact FROM %s AS s WHERE s.round = %d%s ORDER BY s.relation, s.fact",
 								seen, round, OnlyWhen(table, handler, "s.relation", "s.fact")));
