@@ -122,10 +122,13 @@ sub stop {
     $self->run('pg_ctl', '-D', $self->data, '-s', '-w', '-t', $PATIENCE, '-m', $mode // 'immediate', 'stop');
 }
 
+# A connection that hears of nothing less than warnings
 sub connect {
     my ($self, $database) = @_;
-    return DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", 'postgres', undef,
+    my $dbh = DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", 'postgres', undef,
         { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
+    $dbh->do('SET client_min_messages = warning');
+    return $dbh;
 }
 
 # What programs have said

@@ -39,10 +39,7 @@ sub connect_to {
     my $end = time + $patience;
     while (1) {
         my $dbh = eval { $server->connect($database) };
-        if ($dbh) {
-            $dbh->do('SET client_min_messages = warning');
-            return $dbh;
-        }
+        return $dbh if $dbh;
         die $@ if time > $end;
         sleep 0.05;
     }

@@ -24,7 +24,6 @@ my $patience = 200;    # seconds
 my $server = OwnServer->new('cron', 54332, "shared_preload_libraries = 'pg_cron'", "cron.database_name = 'postgres'",
     'cron.use_background_workers = on');
 my $dbh = $server->connect('postgres');
-$dbh->do('SET client_min_messages = warning');
 
 # Waits until a query returns a true value; returns it
 sub wait_for {

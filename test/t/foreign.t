@@ -145,7 +145,6 @@ sub error_of {
 }
 
 my $remote = $second->connect('postgres');
-$remote->do('SET client_min_messages = warning');
 make_schema($remote, 'there', 'integer');
 $remote->do($_) for (
     q{INSERT INTO there.publisher (name, country) VALUES ('Gyldendal', 'NO'), ('Aschehoug', 'DK'), ('Cappelen', 'NO')},

@@ -45,7 +45,6 @@ sub make_schema {
     );
 }
 for ($dbh, $there) {
-    $_->do('SET client_min_messages = warning');
     $_->do('CREATE EXTENSION factmerge');
     make_schema($_, 'b');
     $_->do(q{SELECT factmerge_prepare('b')});

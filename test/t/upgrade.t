@@ -20,7 +20,6 @@ use Test::More;
 
 my $server = OwnServer->new('upgrade', 54334);
 my $dbh    = $server->connect('postgres');
-$dbh->do('SET client_min_messages = warning');
 $dbh->do('CREATE EXTENSION factmerge');
 for my $schema (qw(a b)) {
     $dbh->do($_) for (
@@ -81,7 +80,6 @@ $server->move_to('new');
 $server->start;
 
 $dbh = $server->connect('postgres');
-$dbh->do('SET client_min_messages = warning');
 my $after = kept($dbh);
 is_deeply($after->{$_}, $before->{$_}, "$_ is as it was") for sort keys %$before;
 # The old cluster's source goes on being known
