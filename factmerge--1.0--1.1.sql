@@ -95,7 +95,14 @@ GRANT SELECT ON factmerge_progress TO PUBLIC;
  * A source is told by its tables, whatever they and their schema are called by
  * now.  Of temporary tables, and where nothing is known yet, the name has to do.
  */
-ALTER TABLE factmerge.key_map ADD COLUMN source_table regclass;
+ALTER TABLE factmerge.key_map
+	ADD COLUMN source_table regclass,
+	ADD COLUMN horizon xid8,
+	ADD COLUMN system_identifier bigint,
+	ADD COLUMN tagged bigint;
+COMMENT ON COLUMN factmerge.key_map.horizon IS 'what transactions before it have written to the source is mapped';
+COMMENT ON COLUMN factmerge.key_map.system_identifier IS 'of the database cluster that numbered the transactions, see pg_control_system()';
+COMMENT ON COLUMN factmerge.key_map.tagged IS 'how many facts of the table belonged to a merge when the last merge into it had ended';
 ALTER TABLE factmerge.key_map DROP CONSTRAINT key_map_pkey;
 ALTER TABLE factmerge.key_map ADD PRIMARY KEY (map);
 CREATE INDEX key_map_fact_table_idx ON factmerge.key_map (fact_table);
@@ -129,6 +136,16 @@ AS 'MODULE_PATHNAME', 'factmerge_forget_source'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
 'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables';
+
+/*
+ * Merging again
+ */
+CREATE FUNCTION factmerge.is_before(writer xid, horizon xid8)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'factmerge_is_before'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION factmerge.is_before(xid, xid8) IS
+'whether the transaction that wrote a row comes before another, as far as the row''s short number tells; called by generated SQL';
 
 /*
  * Taking back

@@ -56,15 +56,29 @@ FROM conf_dst.person WHERE factmerge_provenance <> 'source';
 SELECT first_name, factmerge_provenance FROM conf_dst.person ORDER BY 1;
 SELECT name, people, factmerge_provenance FROM conf_dst.town ORDER BY 1;
 
--- Merged again, the same conflicts are those of the new merge, too; a fact
--- that was copied is none
+-- Merged again, what has been met is no news; a fact that was copied is no conflict
 SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
 SELECT count(*) FROM factmerge_conflicts();
 SELECT count(*) FROM factmerge_conflicts(:first);
 -- A copied fact that the source tells differently afterwards
+BEGIN;
 UPDATE conf_src.person SET weight = 61 WHERE first_name = 'Eve';
 SELECT copied, conflicts FROM factmerge_merge('conf_src', 'conf_dst');
-SELECT key, column_name, source_value, destination_value FROM factmerge_conflicts() WHERE key ->> 'first_name' = 'Eve';
+ROLLBACK;
+-- ... or that a trigger has made something else of: that is a difference, too
+CREATE FUNCTION conf_dst.weigh() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.weight := NEW.weight + 1;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER weigh BEFORE INSERT ON conf_dst.person FOR EACH ROW EXECUTE FUNCTION conf_dst.weigh();
+ALTER TABLE conf_dst.person ENABLE ALWAYS TRIGGER weigh;
+INSERT INTO conf_src.person (first_name, last_name, weight) VALUES ('Una', 'U', 50);
+SELECT copied, conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+UPDATE conf_src.person SET weight = 50 WHERE first_name = 'Una';
+SELECT copied, conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+SELECT key, column_name, source_value, destination_value FROM factmerge_conflicts();
+ALTER TABLE conf_dst.person DISABLE TRIGGER weigh;
 
 -- Facts that the whole row identifies do not differ
 CREATE TABLE conf_src.word (word text, page integer);

@@ -99,7 +99,7 @@ SELECT source, provenance, source_key FROM factmerge_origin('south.connection', 
 SELECT * FROM factmerge_conflicts();
 
 SET factmerge.on_conflict = error;
-SELECT * FROM factmerge_merge('north', 'south');
+SELECT * FROM factmerge_merge('south', 'north');
 
 RESET factmerge.on_conflict;
 

@@ -181,7 +181,7 @@ NoticeLeft(Merge *merge, FactTable *table)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT pg_catalog.count(*) - (SELECT pg_catalog.count(*) FROM %s)"
 					 " FROM %s AS s WHERE true",
-					 NewFacts(table), QualifiedRelation(table->source));
+					 NewFacts(table), SourceFacts(table));
 	AppendNoAddressYet(&sql, merge, table);
 	count = SqlFetchInt64(merge->snapshot, sql.data, NULL);
 	SqlUtility(psprintf("DROP TABLE %s", NewFacts(table)));

@@ -18,7 +18,8 @@
  * For a rule with two atoms these are two queries, (S, D) and (D, S).
  *
  * A fact that is in both, but not quite alike, is known to the source as
- * something else; where a table has such facts, what is in both counts as D.
+ * something else; where a table has such facts, what is in both counts as D.  So
+ * it does where a source is merged again and has little that is new.
  * And where several facts have become one, facts that refer to them may meet
  * that never could; then the rule is applied to everything.
  *
@@ -44,6 +45,9 @@
 /* By how much fewer facts have to be in both for that to be worthwhile */
 #define FEW_IN_BOTH 4
 
+/* By how much fewer facts have to be fresh to make do with knowing that */
+#define FEW_FRESH 4
+
 /* How many facts, as a share of those before, leave statistics good enough */
 #define MOST_UNKNOWN 2
 
@@ -62,12 +66,16 @@ typedef enum Part
 } Part;
 
 /*
- * Whether facts of a table that are in both may differ.
+ * Whether facts of a table that are in both count as the destination's: because they
+ * may differ; or because few are new, which join quicker with all of them than it
+ * takes to tell the others apart.
  */
 static bool
 IsBlurred(FactTable *table)
 {
-	return replay_inexact && (table->inexact > 0 || table->counts.conflicts > 0);
+	return (replay_inexact && (table->inexact > 0 || table->counts.conflicts > 0 ||
+							   (table->merged_before && MayDiffer(table)))) ||
+		(table->repeated && table->fresh_facts * FEW_FRESH <= table->known);
 }
 
 /*

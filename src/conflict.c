@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 
 #include "factmerge.h"
+#include "handler.h"
 #include "samerule.h"
 
 /* Conflicts that have been found and not been recorded yet */
@@ -36,6 +37,15 @@ ComparedColumns(FactTable *table)
 		if (!IsSameIn(table, lfirst(lc)))
 		columns = lappend(columns, lfirst(lc));
 	return columns;
+}
+
+/*
+ * Whether facts that are the same can differ.
+ */
+bool
+MayDiffer(FactTable *table)
+{
+	return ComparedColumns(table) != NIL;
 }
 
 /*
@@ -147,16 +157,31 @@ AppendDiffers(StringInfo sql, List *columns, const char *alias, bool numbered)
 	appendStringInfoString(sql, first ? "false)" : ")");
 }
 
-/*
- * Append the condition on facts that are the same to be in conflict.
- */
-static void
-AppendInConflict(StringInfo sql, Merge *merge, List *columns, bool folded)
+/* Which facts that are the same are compared */
+typedef enum Compared
 {
-	appendStringInfo(sql, " WHERE (%s m.merge_id %s " INT64_FORMAT ") AND ",
-					 folded ? "m.folded AND" : "m.in_both OR", folded ? "=" : "<>",
-					 merge->id);
-	AppendDiffers(sql, columns, "d", false);
+	COMPARED_MET,				/* those that this merge has met in both, and what
+								 * earlier ones have copied */
+	COMPARED_FOLDED,			/* those that this merge has folded with a copied one */
+	COMPARED_COPIED				/* those that an earlier merge has copied */
+} Compared;
+
+/*
+ * The condition on pair m to be compared.  A temporary table is another source every
+ * time, although it may bear the same name.
+ */
+static char *
+IsCompared(Merge *merge, FactTable *table, Compared compared)
+{
+	const char *condition = "NOT m.folded AND m.in_both = (m.merge_id =";
+
+	if (compared == COMPARED_FOLDED)
+		condition = "m.folded AND (m.merge_id =";
+	else if (compared == COMPARED_COPIED)
+		condition = "NOT m.in_both AND (m.merge_id <>";
+	else if (IsTemporary(table->source))
+		condition = "(m.in_both OR m.merge_id <>";
+	return psprintf("%s " INT64_FORMAT ")", condition, merge->id);
 }
 
 /*
@@ -166,7 +191,7 @@ AppendInConflict(StringInfo sql, Merge *merge, List *columns, bool folded)
  * been copied.
  */
 static char *
-ConflictQuery(Merge *merge, FactTable *table, List *columns, bool folded)
+ConflictQuery(Merge *merge, FactTable *table, List *columns, Compared compared)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -189,7 +214,8 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns, bool folded)
 		appendStringInfoChar(&sql, ')');
 	}
 	appendStringInfoString(&sql, ") AS v (name, source, destination, differs)");
-	AppendInConflict(&sql, merge, columns, folded);
+	appendStringInfo(&sql, " WHERE %s AND ", IsCompared(merge, table, compared));
+	AppendDiffers(&sql, columns, "d", false);
 	appendStringInfoString(&sql, " AND v.differs");
 	return sql.data;
 }
@@ -236,8 +262,7 @@ ConflictingFacts(Merge *merge, FactTable *table)
 	AppendMapJoin(&sql, table, "m", "destination", "d");
 	if (table->folded)
 		AppendFoldedWith(&sql, merge, table, columns);
-	appendStringInfo(&sql, " WHERE d.ctid IS NOT NULL AND (m.in_both OR m.merge_id <> " INT64_FORMAT ") AND ",
-					 merge->id);
+	appendStringInfo(&sql, " WHERE d.ctid IS NOT NULL AND %s AND ", IsCompared(merge, table, COMPARED_MET));
 	AppendDiffers(&sql, columns, "d", false);
 	if (table->folded)
 	{
@@ -248,11 +273,53 @@ ConflictingFacts(Merge *merge, FactTable *table)
 }
 
 /*
+ * The first of the conflicts of a table, or NULL.
+ */
+static char **
+FirstConflict(Merge *merge, FactTable *table, List *columns, Compared compared)
+{
+	return SqlFetchRow(merge->snapshot,
+					   psprintf("%s ORDER BY 1, 2 LIMIT 1",
+								ConflictQuery(merge, table, columns, compared)), NULL);
+}
+
+/* What a conflict is, for people */
+static char *
+DescribeConflict(char **row)
+{
+	return psprintf("Column \"%s\" of fact %s is %s in the source and %s in the destination.",
+					row[1], row[0],
+					row[2] ? quote_literal_cstr(row[2]) : "null",
+					row[3] ? quote_literal_cstr(row[3]) : "null");
+}
+
+/*
+ * Stop if a fact that an earlier merge has copied has been written anew in the source,
+ * and differs from its copy.  What a trigger has made of the copy is not told from
+ * that.
+ */
+static void
+RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
+{
+	char	  **row;
+
+	if (table->met == 0 || FiresWhileCopying(table))
+		return;
+	row = FirstConflict(merge, table, columns, COMPARED_COPIED);
+	if (row != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a fact of table \"%s\" that has been merged before has changed", table->name),
+				 errdetail("%s", DescribeConflict(row)),
+				 errhint("%s", ForgetSourceHint(merge))));
+}
+
+/*
  * Stop at the first conflict, but for differences that the declared sameness
  * allows.
  */
 static void
-RefuseConflict(Merge *merge, FactTable *table, List *columns, bool folded)
+RefuseConflict(Merge *merge, FactTable *table, List *columns, Compared compared)
 {
 	char	  **row;
 
@@ -260,18 +327,13 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns, bool folded)
 		columns = list_difference_ptr(columns, table->rule->columns);
 	if (columns == NIL)
 		return;
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("%s ORDER BY 1, 2 LIMIT 1",
-							   ConflictQuery(merge, table, columns, folded)), NULL);
+	row = FirstConflict(merge, table, columns, compared);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
 				 errmsg("a fact of table \"%s\" is not the same in source and destination",
 						table->name),
-				 errdetail("Column \"%s\" of fact %s is %s in the source and %s in the destination.",
-						   row[1], row[0],
-						   row[2] ? quote_literal_cstr(row[2]) : "null",
-						   row[3] ? quote_literal_cstr(row[3]) : "null"),
+				 errdetail("%s", DescribeConflict(row)),
 				 errhint("Correct one of the two, or let the merge keep the destination's value with factmerge.on_conflict = keep.")));
 }
 
@@ -279,7 +341,7 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns, bool folded)
  * Find and record conflicts of a table.
  */
 static void
-RecordOf(Merge *merge, FactTable *table, List *columns, bool folded)
+RecordOf(Merge *merge, FactTable *table, List *columns, Compared compared)
 {
 	SqlArgs		args = {0};
 	int64		count;
@@ -287,7 +349,7 @@ RecordOf(Merge *merge, FactTable *table, List *columns, bool folded)
 	count = SqlExecute(merge->snapshot,
 					   psprintf("CREATE TEMPORARY TABLE " FOUND_CONFLICTS
 								" (key, column_name, source_value, destination_value) AS %s",
-								ConflictQuery(merge, table, columns, folded)), NULL);
+								ConflictQuery(merge, table, columns, compared)), NULL);
 	table->counts.conflicts += count;
 	if (count > 0 && !merge->dry_run)
 	{
@@ -308,7 +370,7 @@ RecordOf(Merge *merge, FactTable *table, List *columns, bool folded)
  * the others.
  */
 static void
-RecordSome(Merge *merge, bool folded)
+RecordSome(Merge *merge, Compared compared)
 {
 	ListCell   *lc;
 
@@ -318,14 +380,15 @@ RecordSome(Merge *merge, bool folded)
 		List	   *columns = ComparedColumns(table);
 		instr_time	start;
 
-		if (columns == NIL || table->counts.in_both == 0 ||
-			(folded && !table->folded))
+		if (columns == NIL || table->counts.in_both == 0 || HasNothingNew(table) ||
+			(compared == COMPARED_FOLDED && !table->folded))
 			continue;
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
+		RefuseRewrittenFacts(merge, table, columns);
 		if (on_conflict == CONFLICT_ERROR && !merge->preview)
-			RefuseConflict(merge, table, columns, folded);
-		RecordOf(merge, table, columns, folded);
+			RefuseConflict(merge, table, columns, compared);
+		RecordOf(merge, table, columns, compared);
 		StopClock(table, STAGE_MATCH, &start);
 	}
 }
@@ -336,7 +399,7 @@ RecordSome(Merge *merge, bool folded)
 void
 RecordConflicts(Merge *merge)
 {
-	RecordSome(merge, false);
+	RecordSome(merge, COMPARED_MET);
 }
 
 /*
@@ -351,7 +414,7 @@ RecordFoldedConflicts(Merge *merge)
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->folded)
 	{
-		RecordSome(merge, true);
+		RecordSome(merge, COMPARED_FOLDED);
 		return;
 	}
 }

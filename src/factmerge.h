@@ -192,6 +192,7 @@ typedef struct FactTable
 	List	   *address;		/* of Column: what addresses one fact */
 	List	   *map_columns;	/* of Column: address and what is referred to */
 	char	   *map;			/* the key map, qualified and quoted */
+	bool		merged_before;	/* ... and earlier merges have filled it */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
 	bool		settled;		/* the key map is complete */
 	bool		untried_address;	/* nobody warrants that it is unique */
@@ -203,6 +204,15 @@ typedef struct FactTable
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */
 	bool		suspended;		/* its indexes are to be rebuilt */
+	char	   *fresh;			/* the source's facts that are looked at, see
+								 * fresh.c; or NULL: all of them, where they are */
+	int64		fresh_facts;	/* how many */
+	int64		known;			/* how many others the key map has */
+	int64		met;			/* how many of the fresh ones it has, too */
+	bool		repeated;		/* what is not fresh is known */
+	int64		tagged;			/* how many of the destination's facts belong to
+								 * a merge */
+	bool		tagged_counted;	/* ... by now */
 	int64		destination_facts;	/* before the merge */
 	List	   *handlers;		/* of Handler, see handler.h */
 	char	   *events;			/* table of mixed events, or NULL */
@@ -311,7 +321,15 @@ extern bool IsTemporary(Oid relation);
 extern char *EarlierMerges(Merge *merge, FactTable *table);
 extern void ForgetDroppedTables(void);
 extern void OpenKeyMap(Merge *merge, FactTable *table);
+extern char *ForgetSourceHint(Merge *merge);
 extern void SettleKeyMap(Merge *merge, FactTable *table);
+
+/* fresh.c */
+extern char *SourceFacts(FactTable *table);
+extern bool HasNothingNew(FactTable *table);
+extern bool FoundNothingNew(Merge *merge);
+extern void ChooseFacts(Merge *merge, FactTable *table, bool alone);
+extern void NoteHorizons(Merge *merge);
 
 /* match.c */
 extern void MatchFacts(Merge *merge);
@@ -334,6 +352,7 @@ extern void FindFolds(Merge *merge, FactTable *table);
 extern void FoldFacts(Merge *merge, List *component);
 
 /* conflict.c */
+extern bool MayDiffer(FactTable *table);
 extern void RecordConflicts(Merge *merge);
 extern void RecordFoldedConflicts(Merge *merge);
 extern char *ConflictingFacts(Merge *merge, FactTable *table);

@@ -201,7 +201,6 @@ ChooseAddress(FactTable *table, Relation source)
 			return;
 		}
 	}
-	table->untried_address = source != NULL && IsForeign(source);
 	table->address = list_make2(SystemColumn("tableoid", OIDOID),
 								SystemColumn("ctid", TIDOID));
 }

@@ -37,6 +37,9 @@
 
 #include "factmerge.h"
 
+/* From which share of the facts on the planner needs to know about new ones */
+#define WORTH_ANALYZING 0.1
+
 /*
  * Whether a table is gone when its session ends.
  */
@@ -119,7 +122,8 @@ NoteSource(Merge *merge, FactTable *table)
 	if (SqlFetchRow(InvalidSnapshot,
 					psprintf("SELECT 1 FROM factmerge.key_map AS k WHERE %s", other), &args) != NULL)
 		SqlExecuteAsOwner(psprintf("UPDATE factmerge.key_map AS k SET source = $2,"
-								   " source_table = NULLIF($4, 0::pg_catalog.oid) WHERE %s", other), &args);
+								   " source_table = NULLIF($4, 0::pg_catalog.oid),"
+								   " horizon = CASE WHEN k.source_table = $4 THEN k.horizon END WHERE %s", other), &args);
 }
 
 static void
@@ -209,8 +213,10 @@ FindKeyMap(Merge *merge, FactTable *table, bool outdated)
 							   " FROM factmerge.key_map k"
 							   " JOIN pg_catalog.pg_class c ON c.oid = k.map"
 							   " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-							   " WHERE k.fact_table = $1 AND %s AND (k.columns <> $3) = $5 LIMIT 1",
-							   OfSource()), &args);
+							   " WHERE k.fact_table = $1 AND %s AND (k.columns <> $3) = $5 ORDER BY %s LIMIT 1",
+							   OfSource(),
+							   /* Of several tables that are gone, the one merged last */
+							   KnowsSourceTables() ? "k.horizon DESC NULLS LAST, k.map DESC" : "k.map"), &args);
 	return row ? row[0] : NULL;
 }
 
@@ -315,6 +321,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 	}
 	DropOutdatedKeyMap(merge, table);
 	table->map = FindKeyMap(merge, table, false);
+	table->merged_before = table->map != NULL;
 	if (table->map == NULL)
 		CreateKeyMap(merge, table);
 	else
@@ -370,6 +377,35 @@ AppendSamePair(StringInfo sql, FactTable *table)
 }
 
 /*
+ * SQL for the rows o of a key map that this merge looks at: all, unless some facts are
+ * known; then those of facts that are not.
+ */
+static char *
+LookedAt(FactTable *table)
+{
+	StringInfoData sql;
+
+	if (!table->repeated)
+		return "true";
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS s WHERE ", SourceFacts(table));
+	AppendMapJoin(&sql, table, "o", "source", "s");
+	appendStringInfoChar(&sql, ')');
+	return sql.data;
+}
+
+/*
+ * The hint for a source that does not hold what has been merged.
+ */
+char *
+ForgetSourceHint(Merge *merge)
+{
+	return psprintf("Facts are irrevocable. If the source has been made anew, SELECT %s.factmerge_forget_source(%s, %s) lets the merge start afresh.",
+					quote_identifier(TypeSchema(ProvenanceType())),
+					quote_literal_cstr(merge->source), quote_literal_cstr(merge->destination));
+}
+
+/*
  * Refuse to go on if a fact that has been merged before is gone from the source, or
  * is something else by now, under a key that it has had, perhaps because the table
  * has been dropped and made anew.  What the destination no longer has is another
@@ -397,10 +433,10 @@ RefuseChangedFacts(Merge *merge, FactTable *table)
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("SELECT %s, %s, (SELECT 1 FROM %s AS s WHERE %s LIMIT 1) FROM %s AS o"
 							   " WHERE o.merge_id <> $1 AND NOT EXISTS (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)"
-							   " AND EXISTS (SELECT FROM %s AS d WHERE %s) ORDER BY 1 LIMIT 1",
+							   " AND %s AND EXISTS (SELECT FROM %s AS d WHERE %s) ORDER BY 1 LIMIT 1",
 							   MapAddressText(table, "o.source"), MapAddressText(table, "o.destination"),
-							   QualifiedRelation(table->source), source.data, table->map,
-							   table->map, same.data,
+							   SourceFacts(table), source.data, table->map,
+							   table->map, same.data, LookedAt(table),
 							   QualifiedRelation(table->destination), destination.data), &args);
 	if (row == NULL)
 		return;
@@ -411,48 +447,68 @@ RefuseChangedFacts(Merge *merge, FactTable *table)
 			 errdetail(row[2] ? "Fact %s of the source has been merged as %s of the destination, and they are not the same any more." :
 					   "Fact %s of the source has been merged as %s of the destination, and is not there any more.",
 					   row[0], row[1]),
-			 errhint("Facts are irrevocable. If the source has been made anew, SELECT %s.factmerge_forget_source(%s, %s) lets the merge start afresh.",
-					 quote_identifier(TypeSchema(ProvenanceType())),
-					 quote_literal_cstr(merge->source), quote_literal_cstr(merge->destination))));
+			 errhint("%s", ForgetSourceHint(merge))));
 }
 
 /*
- * Reconcile the pairs of this merge with those of earlier merges of the same
- * source: what is known already stays as it was, and what the source or the
- * destination no longer has goes.  Gives the planner statistics of the result.
+ * Reconcile the pairs of this merge with those of earlier merges of the same source:
+ * what is known already stays as it was, and what the source or the destination no
+ * longer has goes.
  */
-void
-SettleKeyMap(Merge *merge, FactTable *table)
+static void
+Reconcile(Merge *merge, FactTable *table)
 {
 	SqlArgs		args = {0};
 	StringInfoData pair;
 
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	if (SqlFetchRow(merge->snapshot,
-					psprintf("SELECT 1 FROM %s WHERE merge_id <> $1 LIMIT 1",
-							 table->map), &args) != NULL)
-	{
-		initStringInfo(&pair);
-		AppendSamePair(&pair, table);
-		/* The planner must not think that no row is of this merge */
-		SqlUtility(psprintf("ANALYZE %s", table->map));
-		if (KnowsSourceTables())
-			RefuseChangedFacts(merge, table);
-		/* What counts as the same may have been declared otherwise meanwhile */
-		if (table->rule || MayFold(table))
-			SqlExecute(merge->snapshot,
-					   psprintf("UPDATE %s AS o SET inexact = n.inexact FROM %s AS n"
-								" WHERE n.merge_id = $1 AND o.merge_id <> $1 AND n.in_both"
-								" AND o.inexact <> n.inexact AND %s",
-								table->map, table->map, pair.data), &args);
-		SqlExecute(merge->snapshot,
-				   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
-							" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)",
-							table->map, table->map, pair.data), &args);
-		SqlExecute(merge->snapshot,
-				   psprintf("DELETE FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND EXISTS"
-							" (SELECT FROM %s AS o WHERE o.merge_id <> $1 AND %s)",
-							table->map, table->map, pair.data), &args);
-	}
+	initStringInfo(&pair);
+	AppendSamePair(&pair, table);
+	/* The planner must not think that no row is of this merge */
 	SqlUtility(psprintf("ANALYZE %s", table->map));
+	if (KnowsSourceTables())
+		RefuseChangedFacts(merge, table);
+	/* What counts as the same may have been declared otherwise meanwhile */
+	if (table->rule || MayFold(table))
+		SqlExecute(merge->snapshot,
+				   psprintf("UPDATE %s AS o SET inexact = n.inexact FROM %s AS n"
+							" WHERE n.merge_id = $1 AND o.merge_id <> $1 AND n.in_both"
+							" AND o.inexact <> n.inexact AND %s",
+							table->map, table->map, pair.data), &args);
+	SqlExecute(merge->snapshot,
+			   psprintf("DELETE FROM %s AS o WHERE o.merge_id <> $1 AND NOT EXISTS"
+						" (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s) AND %s",
+						table->map, table->map, pair.data, LookedAt(table)), &args);
+	SqlExecute(merge->snapshot,
+			   psprintf("DELETE FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND EXISTS"
+						" (SELECT FROM %s AS o WHERE o.merge_id <> $1 AND %s)",
+						table->map, table->map, pair.data), &args);
+}
+
+/*
+ * Whether the key map has pairs of earlier merges that this one has met again.
+ */
+static bool
+HasMetAgain(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	if (table->repeated)
+		return table->met > 0;
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	return SqlFetchRow(merge->snapshot,
+					   psprintf("SELECT 1 FROM %s WHERE merge_id <> $1 LIMIT 1", table->map), &args) != NULL;
+}
+
+/*
+ * Bring the key map in order after the matching, and give the planner statistics of
+ * it, unless there is little that they do not know.
+ */
+void
+SettleKeyMap(Merge *merge, FactTable *table)
+{
+	if (HasMetAgain(merge, table))
+		Reconcile(merge, table);
+	if (table->fresh_facts >= WORTH_ANALYZING * table->known)
+		SqlUtility(psprintf("ANALYZE %s", table->map));
 }

@@ -156,7 +156,7 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 
 		initStringInfo(&rest);
 		appendStringInfo(&rest, "SELECT pg_catalog.count(*) FROM %s AS s WHERE true",
-						 QualifiedRelation(table->source));
+						 SourceFacts(table));
 		AppendNoAddressYet(&rest, merge, table);
 		RefuseExhaustion(merge, table, PG_INT64_MAX, rest.data);
 	}
@@ -428,10 +428,17 @@ FinishMatching(Merge *merge, FactTable *table)
 {
 	SqlArgs		args = {0};
 
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	SettleKeyMap(merge, table);
 	table->settled = true;
-	table->counts.copied =
+	if (HasNothingNew(table))
+	{
+		table->counts.in_both = table->counts.source_facts;
+		return;
+	}
+	SettleKeyMap(merge, table);
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	table->counts.copied = table->repeated ?
+		SqlFetchInt64(merge->snapshot,
+					  psprintf("SELECT pg_catalog.count(*) FROM %s", table->draft), NULL) :
 		SqlFetchInt64(merge->snapshot,
 					  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE merge_id = $1 AND NOT in_both AND NOT folded",
 							   table->map), &args);
@@ -442,16 +449,16 @@ FinishMatching(Merge *merge, FactTable *table)
 						  psprintf("SELECT pg_catalog.count(*) FROM %s WHERE inexact",
 								   table->map), NULL);
 	table->counts.in_both = table->counts.source_facts - table->counts.copied;
-	table->destination_facts =
-		SqlFetchInt64(merge->snapshot,
-					  psprintf("SELECT pg_catalog.count(*) FROM %s",
-							   QualifiedRelation(table->destination)), NULL);
+	if (!table->repeated)
+		table->destination_facts =
+			SqlFetchInt64(merge->snapshot,
+						  psprintf("SELECT pg_catalog.count(*) FROM %s",
+								   QualifiedRelation(table->destination)), NULL);
 }
 
 /*
- * Refuse a foreign table whose facts cannot be told apart by their address: the
- * destination's key, which nobody keeps unique there, or where the rows lie,
- * which not every foreign server tells.
+ * Refuse a foreign table whose facts cannot be told apart by the destination's key,
+ * which nobody keeps unique there.
  */
 static void
 TryAddress(Merge *merge, FactTable *table)
@@ -476,16 +483,10 @@ TryAddress(Merge *merge, FactTable *table)
 	row = SqlFetchRow(merge->snapshot,
 					  psprintf("SELECT %s, CASE WHEN %s THEN 1 END FROM %s AS s GROUP BY %s"
 							   " HAVING pg_catalog.count(*) > 1 OR %s ORDER BY 2, 1 LIMIT 1",
-							   table->keyed ? AddressText(table, "s") : "''", null.data,
-							   QualifiedRelation(table->source), address.data, null.data), NULL);
+							   AddressText(table, "s"), null.data,
+							   SourceFacts(table), address.data, null.data), NULL);
 	if (row == NULL)
 		return;
-	if (!table->keyed)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot tell the facts of foreign table \"%s\" apart", table->name),
-				 errdetail("The foreign server does not say where its rows lie, and the destination has no key."),
-				 errhint("Give the table of the destination a primary key.")));
 	ereport(ERROR,
 			(errcode(row[1] ? ERRCODE_NOT_NULL_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("the key of the destination does not tell the facts of foreign table \"%s\" apart",
@@ -521,14 +522,19 @@ MatchTogether(Merge *merge, List *component)
 	instr_time	start;
 
 	foreach(lc, component)
+		circular |= GoesThroughCircle(lfirst(lc));
+	foreach(lc, component)
 	{
 		FactTable  *table = lfirst(lc);
 
-		circular |= GoesThroughCircle(table);
+		StartClock(&start);
+		ReportActivity(merge, table, "matching");
 		RefuseIndistinct(table);
+		OpenKeyMap(merge, table);
+		ChooseFacts(merge, table, !circular);
 		TryAddress(merge, table);
 		CheckEventLog(merge, table);
-		OpenKeyMap(merge, table);
+		StopClock(table, STAGE_MATCH, &start);
 	}
 	if (circular)
 		MatchComponent(merge, component);
@@ -538,9 +544,12 @@ MatchTogether(Merge *merge, List *component)
 
 		StartClock(&start);
 		ReportActivity(merge, table, "matching");
+		table->counts.source_facts += table->known;
+		if (HasNothingNew(table))
+			continue;
 		RefuseAmbiguity(merge, table);
 		if (!circular)
-			table->counts.source_facts = MatchChecked(merge, table, MATCH_ALL);
+			table->counts.source_facts += MatchChecked(merge, table, MATCH_ALL);
 		RefuseFusion(merge, table);
 		StopClock(table, STAGE_MATCH, &start);
 	}

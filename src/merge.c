@@ -252,6 +252,7 @@ MergeSchemas(const char *source, const char *destination, bool dry_run, bool wai
 			ForgetDroppedTables();
 		RunStages(merge);
 	}
+	NoteHorizons(merge);
 	SumCounts(merge, totals);
 	if (!merge->dry_run)
 		EndHistory(merge, totals);

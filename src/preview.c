@@ -126,7 +126,7 @@ FactsWhere(FactTable *table, const char *condition)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "FROM %s AS s JOIN %s AS m ON ",
-					 QualifiedRelation(table->source), table->map);
+					 SourceFacts(table), table->map);
 	AppendMapJoin(&sql, table, "m", "source", "s");
 	appendStringInfo(&sql, " LEFT JOIN %s AS d ON ", QualifiedRelation(table->destination));
 	AppendMapJoin(&sql, table, "m", "destination", "d");

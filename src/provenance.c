@@ -324,6 +324,7 @@ static void
 MarkTable(Merge *merge, FactTable *table)
 {
 	char	   *relation = QualifiedRelation(table->destination);
+	int64		newly_met = table->counts.in_both - table->known - table->met;
 	bool		mostly_both = table->counts.in_both > table->destination_facts / 2;
 	StringInfoData join;
 	SqlArgs		args = {0};
@@ -345,15 +346,16 @@ MarkTable(Merge *merge, FactTable *table)
 	}
 	if (!table->has_tags)
 		AddColumns(table, "destination", "NULL");
-	BeginBulk(merge, table, table->counts.in_both);
-	if (table->counts.in_both == 0)
+	BeginBulk(merge, table, newly_met);
+	if (newly_met == 0)
 		return;
 	SqlExecute(merge->snapshot,
 			   psprintf("UPDATE %s AS d SET " PROVENANCE_COLUMN " = 'both', "
 						MERGE_COLUMN " = $1 FROM %s AS m"
-						" WHERE (m.in_both OR m.merge_id <> $1) AND %s%s",
-						relation, table->map, join.data,
-						table->tags_speak ? "" : " AND d." MERGE_COLUMN " IS NULL"),
+						" WHERE %s AND %s%s",
+						relation, table->map,
+						table->repeated ? "m.in_both AND m.merge_id = $1" : "(m.in_both OR m.merge_id <> $1)",
+						join.data, table->tags_speak ? "" : " AND d." MERGE_COLUMN " IS NULL"),
 			   &args);
 }
 

@@ -469,7 +469,8 @@ RunConstraintTriggers(Merge *merge)
 }
 
 /*
- * Count what has been derived.
+ * Count what has been derived, and, since every fact is looked at for that, those
+ * that have a tag of any merge.
  */
 static void
 CountDerived(Merge *merge)
@@ -479,12 +480,14 @@ CountDerived(Merge *merge)
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);
+		char	  **row = SqlFetchRow(merge->snapshot,
+									  psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(x." MERGE_COLUMN ")"
+											   " FROM %s AS x", IsDerived(merge),
+											   QualifiedRelation(table->destination)), NULL);
 
-		table->counts.derived =
-			SqlFetchInt64(merge->snapshot,
-						  psprintf("SELECT pg_catalog.count(*) FROM %s AS x WHERE %s",
-								   QualifiedRelation(table->destination),
-								   IsDerived(merge)), NULL);
+		table->counts.derived = pg_strtoint64(row[0]);
+		table->tagged = pg_strtoint64(row[1]);
+		table->tagged_counted = true;
 	}
 }
 
@@ -508,7 +511,7 @@ void
 ReplayEvents(Merge *merge)
 {
 	int			nest_level = NewGUCNestLevel();
-	bool		any = merge->rules != NIL;
+	bool		any = merge->rules != NIL && !FoundNothingNew(merge);
 	List	   *enabled;
 	ListCell   *lc;
 

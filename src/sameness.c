@@ -529,11 +529,22 @@ void
 RefuseFusion(Merge *merge, FactTable *table)
 {
 	StringInfoData same;
+	StringInfoData other;
 	char	  **row;
 	ListCell   *lc;
 
 	if (list_length(table->sameness) < 2 || MayFold(table))
 		return;
+	initStringInfo(&other);
+	appendStringInfo(&other, "(m.ctid < o.ctid AND o.in_both AND o.merge_id = " INT64_FORMAT, merge->id);
+	if (table->repeated)
+	{
+		/* A fact that is not looked at may be the other one */
+		appendStringInfo(&other, " OR o.merge_id <> " INT64_FORMAT " AND NOT (", merge->id);
+		AppendSameAddress(&other, table, "m.source_", "o.source_");
+		appendStringInfoChar(&other, ')');
+	}
+	appendStringInfoChar(&other, ')');
 	initStringInfo(&same);
 	foreach(lc, table->address)
 	{
@@ -546,14 +557,12 @@ RefuseFusion(Merge *merge, FactTable *table)
 					   column->collation);
 	}
 	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT %s, %s, %s FROM %s AS m JOIN %s AS o ON m.in_both AND o.in_both"
-							   " AND m.merge_id = " INT64_FORMAT " AND o.merge_id = " INT64_FORMAT
-							   " AND m.ctid < o.ctid%s ORDER BY 1 LIMIT 1",
+					  psprintf("SELECT %s, %s, %s FROM %s AS m JOIN %s AS o ON m.in_both AND m.merge_id = " INT64_FORMAT
+							   " AND %s%s ORDER BY 1 LIMIT 1",
 							   MapAddressText(table, "m.source"),
 							   MapAddressText(table, "o.source"),
 							   MapAddressText(table, "m.destination"),
-							   table->map, table->map, merge->id, merge->id,
-							   same.data), NULL);
+							   table->map, table->map, merge->id, other.data, same.data), NULL);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),

@@ -155,7 +155,7 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 {
 	ListCell   *lc;
 
-	appendStringInfo(sql, "%s AS s", QualifiedRelation(table->source));
+	appendStringInfo(sql, "%s AS s", SourceFacts(table));
 	foreach(lc, table->references)
 	{
 		Reference  *reference = lfirst(lc);

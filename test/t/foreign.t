@@ -6,7 +6,8 @@
 # database, imports its schema as foreign tables and merges these.  Foreign
 # tables know neither keys nor foreign keys, so all of that has to be taken
 # from the destination, and what the foreign rows hold has to be checked
-# against it.  Lastly the second server fails: before a merge and during one.
+# against it.  What is fetched is read off the second server's log.  Lastly that server
+# fails: before a merge and during one.
 #
 # Works in a database of its own, on the server that PGHOST, PGPORT and PGUSER
 # name, with the initdb and pg_ctl that PATH finds (../lib/OwnServer.pm).
@@ -25,7 +26,7 @@ use Time::HiRes qw(sleep time);
 my $patience = 120;    # seconds
 my $database = "factmerge_foreign_$$";
 
-my $second   = OwnServer->new('foreign', 54331);
+my $second   = OwnServer->new('foreign', 54331, 'log_statement = all');
 my $readings = $second->folder . '/readings.csv';
 
 #
@@ -144,6 +145,20 @@ sub error_of {
     return ($state, $message);
 }
 
+# What has been fetched over there since this was asked last: how often, by table
+my $log_read = 0;
+sub queries {
+    my $log = substr $second->log_text, $log_read;
+    $log_read += length $log;
+    return $log =~ /DECLARE \w+ CURSOR FOR\s+(SELECT .*)/g;
+}
+
+sub fetches {
+    my %fetches;
+    $fetches{$_}++ for map { /FROM there\.(\w+)/ } grep { !/count\(\*\)/ } queries();
+    return \%fetches;
+}
+
 my $remote = $second->connect('postgres');
 make_schema($remote, 'there', 'integer');
 $remote->do($_) for (
@@ -231,8 +246,11 @@ is_deeply(traces($dbh), $untouched, '... and writes nothing');
 #
 # The merge
 #
+my $once = { map { $_ => 1 } qw(book influence loan publisher quotation review topic visit) };
+fetches();
 is_deeply([ $dbh->selectrow_array("SELECT $totals FROM factmerge_merge('there', 'here')") ], \@expected,
     'the merge does it');
+is_deeply(fetches(), $once, '... and fetches every fact once');
 is_deeply(
     facts($dbh, 'here', 'with tags'),
     [   sort
@@ -281,7 +299,12 @@ is_deeply(
 #
 my $merged = facts_in($dbh, 'here');
 is_deeply([ $dbh->selectrow_array(q{SELECT source_facts, in_both, copied, conflicts, derived FROM factmerge_merge('there', 'here')}) ],
-    [ 24, 24, 0, 2, 0 ], 'a second merge finds everything in both');
+    [ 24, 24, 0, 0, 0 ], 'a second merge finds everything in both');
+my @queries = queries();
+is_deeply([ sort map { /FROM there\.(\w+)/ } grep { !/count\(\*\)/ } @queries ], [ sort keys %$once ], '... fetches nothing twice');
+is_deeply([ map { s/::bigint//gr } map { /FROM there\.(\w+) WHERE (.*)/ } grep { /FROM there\.(?:publisher|book)\b/ } @queries ],
+    [ publisher => '((id <= 3))', publisher => '(((id > 3) OR (id IS NULL)))', book => '((id <= 3))', book => '(((id > 3) OR (id IS NULL)))' ],
+    '... and of growing keys only what is beyond the greatest known, as long as the others are as many as they were');
 is_deeply(facts_in($dbh, 'here'), $merged, '... and changes nothing');
 
 # Rows that have moved over there are the rows that they were
@@ -307,6 +330,23 @@ is_deeply(
     '... and meets what is here');
 is_deeply($dbh->selectall_arrayref(q{SELECT * FROM factmerge_verify('here')}), [], '... nothing is left to derive');
 
+# A late one, under an old key, is noticed by the number, and then all are fetched.  So
+# is one that is gone.
+$remote->do(q{INSERT INTO there.publisher (id, name, country) VALUES (-1, 'Late', 'NO'), (20, 'Next', 'NO')});
+fetches();
+is_deeply([ $dbh->selectrow_array(q{SELECT source_facts, copied FROM factmerge_merge('there', 'here')}) ],
+    [ 34, 2 ], 'a fact that comes late, with a low key, is merged as well');
+is(fetches()->{publisher}, 1, '... and fetched once');
+is_deeply(
+    $dbh->selectall_arrayref(q{SELECT name, source_key::text FROM here.publisher p, factmerge_origin('here.publisher', p.id)
+                               WHERE name IN ('Late', 'Next') ORDER BY 1}),
+    [ [ 'Late', '{"id": -1}' ], [ 'Next', '{"id": 20}' ] ], '... under which key it is known');
+$remote->do(q{DELETE FROM there.publisher WHERE id = -1});
+($state, $message) = error_of($dbh, q{SELECT factmerge_merge('there', 'here')});
+is($state, '55000', 'one that is gone stops the merge');
+like($message, qr/\(id\)=\(-1\)/, '... which names it');
+$remote->do(q{INSERT INTO there.publisher (id, name, country) VALUES (-1, 'Late', 'NO')});
+
 #
 # Sameness that is declared holds for foreign facts likewise
 #
@@ -320,7 +360,7 @@ $remote->do($_) for (
     q{INSERT INTO there.visit VALUES ('2024-03-03', 30)},
 );
 is_deeply([ $dbh->selectrow_array(q{SELECT source_facts, copied FROM factmerge_merge('there', 'here')}) ],
-    [ 35, 0 ], 'foreign facts within tolerance are in both');
+    [ 37, 0 ], 'foreign facts within tolerance are in both');
 is_deeply(
     $dbh->selectall_arrayref(
         q{SELECT fact_table::text, column_name, source_value, destination_value FROM factmerge_conflicts()
@@ -437,8 +477,7 @@ is($dbh->selectrow_array(q{SELECT copied FROM factmerge_merge('parted', 'local')
 is_deeply($dbh->selectcol_arrayref('SELECT name FROM local.country ORDER BY 1'), [qw(Denmark Norway Sweden)], '... whose facts are copied');
 
 #
-# Rows without an address: nothing tells them apart where the destination has no
-# key, and none may get lost
+# Rows without an address: nothing tells them apart, and none may get lost
 #
 {
     open my $file, '>', $readings or die;
@@ -451,14 +490,15 @@ $dbh->do($_) for ('CREATE EXTENSION file_fdw', 'CREATE SERVER files FOREIGN DATA
     q{INSERT INTO readings.reading VALUES ('wood', 3)},
     qq{CREATE FOREIGN TABLE files.reading (place text, value integer) SERVER files
        OPTIONS (filename '$readings', format 'csv')});
-$before = traces($dbh);
-($state, $message) = error_of($dbh, q{SELECT factmerge_merge('files', 'readings')});
-isnt($state, '00000', 'rows of a file cannot be told apart without a key');
-like($message, qr/foreign table "reading"/, '... the error says so');
-is_deeply(traces($dbh), $before, '... nothing is written');
+is_deeply([ $dbh->selectrow_array(q{SELECT source_facts, in_both, copied FROM factmerge_merge('files', 'readings')}) ],
+    [ 3, 1, 2 ], 'rows of a file are merged without a key');
+is_deeply([ $dbh->selectrow_array(q{SELECT source_facts, in_both, copied FROM factmerge_merge('files', 'readings')}) ],
+    [ 3, 3, 0 ], '... once');
+is_deeply($dbh->selectall_arrayref('SELECT place, value FROM readings.reading ORDER BY 1'),
+    [ [ 'lake', 7 ], [ 'lake', 7 ], [ 'wood', 3 ] ], '... and as many as there are');
 $dbh->do($_) for ('DROP TABLE readings.reading', 'CREATE TABLE readings.reading (place text PRIMARY KEY, value integer)');
 ($state, $message) = error_of($dbh, q{SELECT factmerge_merge('files', 'readings')});
-is($state, '23505', '... nor with a key that they violate') or diag($message);
+is($state, '23505', 'with a key that they violate they are refused') or diag($message);
 {
     open my $file, '>', $readings or die;
     print $file "lake,7\nwood,3\n";
@@ -469,9 +509,9 @@ is($dbh->selectrow_array(q{SELECT copied FROM factmerge_merge('files', 'readings
 #
 # What happens over there during a merge
 #
-# The merge waits at a gate: a trigger of the destination that fires while facts
-# are copied and asks for a lock.  publisher, which comes first, has been written
-# then; the titles of the books have not been fetched yet.
+# The merge waits at a gate.  One is a trigger of the destination that fires while facts
+# are copied and asks for a lock: publisher, which comes first, has been written then.
+# The other is a lock on the books over there, which come after the publishers.
 #
 $dbh->do($_) for (
     q{CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -509,9 +549,28 @@ sub merge_meanwhile {
     return $at_gate;
 }
 
+# Likewise, while it fetches
+sub merge_fetching_meanwhile {
+    my $something = shift;
+    my $other = $second->connect('postgres');
+    $other->begin_work;
+    $other->do('LOCK TABLE there.book');
+    $merger->do(q{SELECT factmerge_merge('there', 'here')}, { pg_async => PG_ASYNC });
+    my $end = time + $patience;
+    my $at_gate;
+    until ($at_gate || $merger->pg_ready || time > $end) {
+        ($at_gate) = $other->selectrow_array(q{SELECT true FROM pg_locks WHERE relation = 'there.book'::regclass AND NOT granted});
+        sleep 0.01;
+    }
+    $something->($other) if $at_gate;
+    eval { $other->commit; $other->disconnect };
+    return $at_gate;
+}
+
 # Writers over there go on, and the merge does not see it
-my $at_gate = merge_meanwhile(sub {
-    $remote->do($_) for (
+my $at_gate = merge_fetching_meanwhile(sub {
+    my $other = shift;
+    $other->do($_) for (
         q{UPDATE there.book SET title = 'New' WHERE title = 'Old'},
         q{INSERT INTO there.book (publisher, title) SELECT id, 'Newer' FROM there.publisher WHERE name = 'Solum'},
     );
@@ -537,6 +596,14 @@ is_deeply(
         q{SELECT current_setting('session_replication_role'), factmerge.current_provenance(),
                  (SELECT count(*) FROM pg_class WHERE relpersistence = 't')}) ],
     [ 'origin', 'destination', 0 ], '... and the session is as it was');
+
+$second->start;
+ok($merger->do('SELECT 1'), 'the session goes on');
+$at_gate = merge_fetching_meanwhile(sub { $second->stop });
+ok($at_gate, 'a merge fetches facts when the second server fails');
+ok(!eval { $merger->pg_result }, '... and fails');
+like($merger->state, qr/^08|^57P01/, '... because the connection is lost') or diag($merger->errstr);
+is_deeply(traces($dbh), $whole, '... nothing is written');
 
 # There is none to begin with
 for ([ $merger, 'had' ], [ connect_to($database), 'never had' ]) {

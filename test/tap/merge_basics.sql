@@ -159,7 +159,7 @@ CREATE TEMPORARY TABLE merged AS
     UNION ALL SELECT 'review', to_jsonb(x) FROM south.review x;
 SELECT results_eq(
     $$SELECT source_facts, in_both, copied, conflicts FROM factmerge_merge('north', 'south')$$,
-    $$VALUES (10::bigint, 10::bigint, 0::bigint, 2::bigint)$$, 'a second merge finds everything in both');
+    $$VALUES (10::bigint, 10::bigint, 0::bigint, 0::bigint)$$, 'a second merge finds everything in both');
 SELECT bag_eq(
     $$SELECT 'author', to_jsonb(x) FROM south.author x UNION ALL SELECT 'book', to_jsonb(x) FROM south.book x
       UNION ALL SELECT 'review', to_jsonb(x) FROM south.review x$$,

@@ -78,7 +78,7 @@ BEGIN
     outcomes := ARRAY[words(attempt(true)), words(attempt()), words(attempt())];
     RESET ROLE;
     RETURN NEXT is(outcomes, ARRAY['3 in both, 3 copied, 3 conflicts', '3 in both, 3 copied, 3 conflicts',
-        '6 in both, 0 copied, 3 conflicts'], shape);
+        '6 in both, 0 copied, 0 conflicts'], shape);
 END $body$;
 SELECT merges_as('row security that does not apply to the owner', 'factmerge_merger',
     'ALTER TABLE b.person ENABLE ROW LEVEL SECURITY');
@@ -176,7 +176,7 @@ END $body$;
 CALL make_people();
 SELECT all_safe('hostile search_path');
 SELECT is(rows_of(:'facts'), :'expected', 'hostile search_path: facts, references, provenance');
-SELECT is(words(attempt()), '6 in both, 0 copied, 3 conflicts', 'hostile search_path: merging again changes nothing');
+SELECT is(words(attempt()), '6 in both, 0 copied, 0 conflicts', 'hostile search_path: merging again changes nothing');
 
 
 -- ... and in the schemas themselves

@@ -16,6 +16,7 @@
 #   14  which side is replayed does not matter
 #   15  handlers that are sound are found to be so
 #   16  a merge that is undone leaves nothing, and the next one comes to the same
+#   17  facts that come between two merges end up as if they had been there at once
 #
 # Each function checks one law and returns the complaints, none if it holds.  What
 # most of them look at is one merge that was made (Seed.pm):
@@ -24,7 +25,8 @@
 #            source, destination                facts of both before the merge
 #            source_after, result               ... and after it
 #            totals, report                     what the merge said
-#            layouts }                          of each schema (Layout.pm)
+#            layouts,                           of each schema (Layout.pm)
+#            again }                            whether it was not the first of these two
 #
 # Complaints spell facts out by identity, for a person to read.
 
@@ -168,9 +170,10 @@ sub sequences_are_ahead {
     return $database->keys_ahead_of_sequences($merge->{into}, $merge->{shape});
 }
 
-# A row for each column in which a fact of both differs
+# A row for each column in which a fact of both differs, once: what an earlier merge has met is not listed again
 sub conflicts_are_listed {
     my ($database, $merge) = @_;
+    return if $merge->{again};
     my $destination = by_identity($merge->{destination});
     my @expected;
     for my $fact (@{ $merge->{source} }) {

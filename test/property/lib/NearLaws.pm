@@ -285,10 +285,11 @@ sub intolerable_conflicts {
     return @conflicts;
 }
 
+# What an earlier merge has met is not listed again
 sub conflicts_are_listed {
     my ($database, $merge) = @_;
     my (@expected, %of);
-    for my $fact (grep { $merge->{counterparts}->kind($_) ne 'copied' } @{ $merge->{source} }) {
+    for my $fact (grep { $merge->{counterparts}->kind($_) ne 'copied' && !$merge->{known}->($_) } @{ $merge->{source} }) {
         for my $conflict (conflicting_columns($merge, $fact)) {
             my ($column, @values) = @$conflict;
             push @expected, my $text = Laws::conflict_text("$fact->{table}{name}.$column", @values);

@@ -62,6 +62,7 @@ sub draw {
     $self->{facts} = Facts->draw($self->{shape}, $self->{rules});
     $self->{sides} = { map { $_ => $self->{facts}->draw_side } qw(a b c) };
     @$self{qw(three_sides empty previews)} = (chance(0.25), chance(0.6), chance(0.3));
+    $self->{late} = { map { $_ => $self->{facts}->draw_side(pick(0.1, 0.3)) } qw(a b) };
 }
 
 # Checks every law; returns the complaints, each a law and a text
@@ -181,11 +182,11 @@ sub model {
     return Oracle::saturated($self->{rules}, $self->united(@names)->{facts});
 }
 
-# Merges one schema into another, checks what holds of any merge, and returns what happened
+# Merges one schema into another, perhaps again, checks what holds of any merge, and returns what happened
 sub merge {
-    my ($self, $from, $into) = @_;
+    my ($self, $from, $into, $again) = @_;
     my $database = $self->{database};
-    my %merge = (shape => $self->{shape}, rules => $self->{rules}, hops => $self->{hops},
+    my %merge = (shape => $self->{shape}, rules => $self->{rules}, hops => $self->{hops}, again => $again,
         from => $self->{schemas}{$from}, into => $self->{schemas}{$into}, layouts => $database->{layouts});
 
     @merge{qw(source destination)} = ($self->read($from), $self->read($into));
@@ -324,7 +325,35 @@ sub check_main {
     $self->law('10 verify is empty', Laws::verify_is_empty($database, $merge));
     $self->law('11 origin', Laws::origin_is_right($database, $merge));
     $self->check_undo($merge) if $self->{seed} % 3 == 0;
-    $self->law('2 merging twice changes nothing', Laws::nothing_new($self->merge(qw(a b))));
+    $self->law('2 merging twice changes nothing', Laws::nothing_new($self->merge(qw(a b again))));
+    $self->check_growth;
+}
+
+# More facts come to both sides, and what comes of it is what comes of all facts at once
+sub check_growth {
+    my ($self) = @_;
+    my @came = (@{ $self->{sides}{a}{facts} }, @{ $self->{sides}{b}{facts} });
+    my %late = (a => $self->late_facts('a', @{ $self->{sides}{a}{facts} }), b => $self->late_facts('b', @came));
+    $self->{database}->add($self->{schemas}{$_}, $self->{rules}, $late{$_}) for qw(a b);
+    my $everything = $self->{facts}->union(@{ $self->{sides} }{qw(a b)}, @late{qw(a b)});
+    my $merge = $self->merge(qw(a b again));
+    $self->law('17 facts that came later', Laws::same_facts(Oracle::saturated($self->{rules}, $everything->{facts}), $merge->{result}));
+    $self->law('17 verify is empty', Laws::verify_is_empty($self->{database}, $merge));
+    $self->law('17 merging once more changes nothing', Laws::nothing_new($self->merge(qw(a b again))));
+}
+
+# The facts that come to a side later: none of those that are there, and none that refers to what has come by a merge
+sub late_facts {
+    my ($self, $name, @there) = @_;
+    my %there = map { $_->identity => 1 } @there;
+    my %known = map { $_->identity => 1 } @{ $self->{sides}{$name}{facts} };
+    my @late;
+    for my $fact (@{ $self->{late}{$name}{facts} }) {
+        next if $there{ $fact->identity } || grep { !$known{ $_->identity } } $fact->referred;
+        $known{ $fact->identity } = 1;
+        push @late, $fact;
+    }
+    return { facts => \@late, contradicted => $self->{late}{$name}{contradicted} };
 }
 
 # Undone, all is as before the merge, and the next one comes to the same
