@@ -14,9 +14,10 @@ my $usage = <<'END';
 usage: test/bench/run [option ...]
 
   --sizes 10k,100k,1m                  edges a side, or facts
-  --families redundant,clique,mixed,tolerance,maintain
+  --families redundant,clique,mixed,tolerance,maintain,again
                                        what the two sides share; or exact and
-                                       inexact matching; or ordinary work
+                                       inexact matching; or ordinary work; or
+                                       merging again
   --handlers statement,row,rule        factmerge with which handlers; none for none
   --baselines handwritten,floor        what to compare with; none for nothing
   --repetitions N                      of each contestant; the median counts
@@ -28,7 +29,7 @@ END
 
 sub read_options {
     my %given = (
-        sizes => '10k,100k,1m', families => 'redundant,clique,mixed,tolerance,maintain',
+        sizes => '10k,100k,1m', families => 'redundant,clique,mixed,tolerance,maintain,again',
         handlers => 'statement,row,rule',
         baselines => 'handwritten,floor', 'work-mem' => '4MB',
     );
@@ -43,7 +44,7 @@ sub read_options {
     %option = (
         %given,
         sizes     => [ map { edges_of($_) } split /,/, $given{sizes} ],
-        families  => [ words($given{families}, qw(redundant clique mixed tolerance maintain)) ],
+        families  => [ words($given{families}, qw(redundant clique mixed tolerance maintain again)) ],
         handlers  => [ words($given{handlers}, qw(statement row rule)) ],
         baselines => [ words($given{baselines}, qw(handwritten floor)) ],
     );
