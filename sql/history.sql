@@ -83,6 +83,17 @@ CALL factmerge_run('run_src', 'run_dst');
 RESET statement_timeout;
 SELECT destination, status, sqlstate, message FROM runs WHERE sqlstate = '57014';
 DROP TRIGGER sleep ON run_dst.word;
+-- ... and what fails at the last moment, when the merge commits
+ALTER TABLE run_dst.rhyme ADD CONSTRAINT late FOREIGN KEY (a) REFERENCES run_dst.word (word) DEFERRABLE INITIALLY DEFERRED;
+CREATE FUNCTION run_dst.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO run_dst.rhyme VALUES ('no', 'word'); RETURN NULL; END $$;
+CREATE TRIGGER late AFTER INSERT ON run_dst.word FOR EACH STATEMENT EXECUTE FUNCTION run_dst.late();
+CALL factmerge_run('run_src', 'run_dst');
+SELECT destination, status, sqlstate, message FROM runs WHERE sqlstate = '23503';
+SELECT count(*) FROM run_dst.word WHERE word = 'change';
+DROP TRIGGER late ON run_dst.word;
+-- What has been done before in a block does not come with a failure's record
+DO 'BEGIN CREATE TABLE run_dst.litter (); CALL factmerge_run(''run_src'', ''run_nowhere''); END';
+SELECT to_regclass('run_dst.litter');
 
 -- What an error says is for whoever has called, and those who have the role
 CREATE ROLE regress_history;

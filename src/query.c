@@ -82,6 +82,15 @@ SqlCommit(void)
 }
 
 /*
+ * Roll the transaction back, and begin another.
+ */
+void
+SqlRollback(void)
+{
+	SPI_rollback();
+}
+
+/*
  * Disconnect from SPI and free all that was allocated since SqlConnect().
  */
 void

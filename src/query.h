@@ -40,6 +40,7 @@ typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 extern void SqlConnect(void);
 extern void SqlConnectNonatomic(void);
 extern void SqlCommit(void);
+extern void SqlRollback(void);
 extern void SqlFinish(void);
 
 extern void SqlAddArg(SqlArgs *args, Oid type, Datum value);

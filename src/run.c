@@ -4,9 +4,9 @@
  *	  merges that a scheduler calls, and the history of those that failed
  *
  * A merge that fails leaves nothing, not even in the history.  factmerge_run() is a
- * procedure, which may end a transaction: it merges in a subtransaction, and if
- * that fails, takes it back, records the failure, commits this, and raises the
- * error again.
+ * procedure, which may end transactions: it merges and commits that, and if either
+ * fails, it records the failure in the next transaction, commits this, and raises
+ * the error again.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +30,7 @@ typedef struct Run
 	char	   *destination;
 	bool		wait;
 	TimestampTz started_at;
+	ErrorData  *error;			/* why it has failed */
 } Run;
 
 /* The work: merge */
@@ -44,14 +45,17 @@ MergeForRun(void *arg)
 	SqlFinish();
 }
 
-/*
- * Enter a failure into the history.
- */
+/* The work: enter a failure into the history */
 static void
-RecordFailure(Run *run, ErrorData *error)
+EnterFailure(void *arg)
 {
+	Run		   *run = arg;
+	ErrorData  *error = run->error;
 	SqlArgs		args = {0};
+	int			nest_level = NewGUCNestLevel();
 
+	SqlConnect();
+	LockSearchPath();
 	SqlAddArg(&args, NAMEOID, NameDatum(run->source));
 	SqlAddArg(&args, NAMEOID, NameDatum(run->destination));
 	SqlAddArg(&args, NAMEOID, NameDatum(GetUserNameFromId(GetUserId(), false)));
@@ -65,6 +69,63 @@ RecordFailure(Run *run, ErrorData *error)
 	(void) SqlExecuteAsOwner("INSERT INTO factmerge.failure (source, destination, merged_by, merged_at, elapsed,"
 							 " sqlstate, message, detail, hint, context)"
 							 " VALUES ($1, $2, $3, $4, $5 - $4, $6, $7, $8, $9, $10)", &args);
+	SqlFinish();
+	AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * Commit; if that fails, the transaction has been rolled back, and another one begun,
+ * and the error is returned, otherwise NULL.
+ */
+static ErrorData *
+TryToCommit(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		SqlCommit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * Do some work and commit; returns the error if that fails, and nothing is left of the
+ * transaction, otherwise NULL.
+ */
+static ErrorData *
+TryInTransaction(void (*work) (void *arg), void *arg)
+{
+	ErrorData  *error = TryInSubtransaction(work, arg, true);
+
+	if (error == NULL)
+		return TryToCommit();
+	/* What has gone wrong may be the transaction itself, which is no good then */
+	SqlRollback();
+	return error;
+}
+
+/*
+ * Record a failure, which is of more interest than why it cannot be recorded.
+ */
+static void
+RecordFailure(Run *run)
+{
+	ErrorData  *error = TryInTransaction(EnterFailure, run);
+
+	if (error)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("the failure of the merge could not be entered into the history"),
+				 errdetail("%s", error->message)));
 }
 
 /*
@@ -74,8 +135,6 @@ Datum
 factmerge_run(PG_FUNCTION_ARGS)
 {
 	Run			run = {.wait = PG_GETARG_BOOL(2),.started_at = GetCurrentTimestamp()};
-	ErrorData  *error;
-	int			nest_level;
 
 	for (int i = 0; i < 3; i++)
 		if (PG_ARGISNULL(i))
@@ -93,15 +152,11 @@ factmerge_run(PG_FUNCTION_ARGS)
 	SqlConnectNonatomic();
 	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	run.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
-	error = TryInSubtransaction(MergeForRun, &run, true);
-	if (error)
+	run.error = TryInTransaction(MergeForRun, &run);
+	if (run.error)
 	{
-		nest_level = NewGUCNestLevel();
-		LockSearchPath();
-		RecordFailure(&run, error);
-		AtEOXact_GUC(true, nest_level);
-		SqlCommit();
-		ReThrowError(error);
+		RecordFailure(&run);
+		ReThrowError(run.error);
 	}
 	SqlFinish();
 	PG_RETURN_VOID();
