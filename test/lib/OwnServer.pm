@@ -35,6 +35,20 @@ sub new {
     return $self;
 }
 
+# Makes a server that has a small disk besides, of so many bytes, and starts it; there is
+# none where this machine lets nobody mount anything.  The disk is seen by the server
+# and its children alone, as folder disk(), and is gone when it stops.
+sub new_with_disk {
+    my ($class, $name, $port, $bytes, @settings) = @_;
+    my $self = $class->prepare($name, $port, @settings);
+    $self->{bytes} = $bytes;
+    mkdir $self->disk or die "could not make a folder: $!";
+    return undef unless $self->succeeds('true');
+    $self->make_cluster('data');
+    $self->start;
+    return $self;
+}
+
 # Makes a server that follows another one, and starts it
 sub new_standby {
     my ($class, $name, $port, $primary) = @_;
@@ -89,6 +103,7 @@ sub move_to {
 
 sub data   { return "$_[0]{folder}/$_[0]{data}" }
 sub folder { return $_[0]{folder} }
+sub disk   { return "$_[0]{folder}/disk" }
 sub port   { return $_[0]{port} }
 
 sub start {
@@ -124,8 +139,8 @@ sub stop {
 
 # A connection that hears of nothing less than warnings
 sub connect {
-    my ($self, $database) = @_;
-    my $dbh = DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", 'postgres', undef,
+    my ($self, $database, $role) = @_;
+    my $dbh = DBI->connect("dbi:Pg:dbname=$database;host=$self->{folder};port=$self->{port}", $role // 'postgres', undef,
         { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1 });
     $dbh->do('SET client_min_messages = warning');
     return $dbh;
@@ -154,6 +169,7 @@ sub succeeds {
     my ($self, $name, @arguments) = @_;
     my @command = (program($name), @arguments);
     @command = ('runuser', '-u', scalar getpwuid($self->{user}), '--', @command) if defined $self->{user};
+    @command = $self->with_disk(@command) if $self->{bytes};
     my $pid = fork // die "could not fork: $!";
     if ($pid == 0) {
         # Where the server's user may be, and write
@@ -165,6 +181,17 @@ sub succeeds {
     }
     waitpid $pid, 0;
     return $? == 0;
+}
+
+# A command, so that it sees a disk; whoever is not root is it for as long as it takes
+# to mount that, in a world of his own
+sub with_disk {
+    my ($self, @command) = @_;
+    my $owner   = $self->{user} // $>;
+    my @mount   = ('sh', '-c', 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"', 'sh');
+    my $options = "size=$self->{bytes},mode=700";
+    return ('unshare', '--mount', @mount, "$options,uid=$owner", $self->disk, @command) if $> == 0;
+    return ('unshare', '--map-root-user', '--mount', @mount, $options, $self->disk, 'unshare', "--map-user=$owner", '--', @command);
 }
 
 # Where a program is; runuser may have a PATH of its own
