@@ -38,11 +38,12 @@ ALTER TABLE factmerge.conflict DROP CONSTRAINT conflict_merge_id_fkey;
 
 ALTER TABLE factmerge.merge
 	ADD COLUMN trimmed boolean NOT NULL DEFAULT false,
-	ADD COLUMN undone boolean NOT NULL DEFAULT false;
+	ADD COLUMN undone boolean NOT NULL DEFAULT false,
+	ADD COLUMN unfinished boolean NOT NULL DEFAULT false;
 
 CREATE VIEW factmerge_history AS
 SELECT m.merge_id, m.source, m.destination,
-	CASE WHEN m.undone THEN 'undone' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
+	CASE WHEN m.undone THEN 'undone' WHEN m.unfinished THEN 'unfinished' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
 	m.fact_tables, m.source_facts, m.in_both, m.copied, m.conflicts, m.events, m.skipped_categorically, m.skipped_in_both,
 	m.skipped_friends_in_both, m.skipped_one_sided, m.unhandled, m.replayed, m.derived,
 	NULL::pg_catalog.text AS sqlstate, NULL::pg_catalog.text AS message, NULL::pg_catalog.text AS detail,
@@ -57,7 +58,7 @@ FROM factmerge.failure AS f
 LEFT JOIN LATERAL (SELECT f.message, f.detail, f.hint, f.context FROM pg_catalog.pg_roles AS r
 	WHERE r.rolname OPERATOR(pg_catalog.=) f.merged_by AND pg_catalog.pg_has_role(r.oid, 'USAGE')) AS t ON true;
 COMMENT ON VIEW factmerge_history IS
-'what merges have come to: those that succeeded (or were undone since), with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
+'what merges have come to: those that succeeded, are unfinished or were undone since, with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
 GRANT SELECT ON factmerge_history TO PUBLIC;
 
 CREATE PROCEDURE factmerge_run(source name, destination name, wait boolean DEFAULT false)
@@ -65,6 +66,12 @@ AS 'MODULE_PATHNAME', 'factmerge_run'
 LANGUAGE C;
 COMMENT ON PROCEDURE factmerge_run(name, name, boolean) IS
 'merges like factmerge_merge(), in a transaction of its own, as a scheduler calls it. If that fails, the failure is recorded, see factmerge_history, and then the error is raised. Unless wait is true, it is an error if another merge into the destination is running. Errors: those of factmerge_merge(); called within a transaction or a function';
+
+CREATE PROCEDURE factmerge_merge_in_batches(source name, destination name, batch integer DEFAULT 100000)
+AS 'MODULE_PATHNAME', 'factmerge_merge_in_batches'
+LANGUAGE C;
+COMMENT ON PROCEDURE factmerge_merge_in_batches(name, name, integer) IS
+'merges like factmerge_merge(), but commits whenever so many facts of a table have been copied or met; the last transaction replays. Interrupted, it is continued by the next call; until it has come to its end, the history calls the merge unfinished, and other merges into the destination are refused. Errors: those of factmerge_merge(); called within a transaction or a function; an unfinished merge of another source';
 
 CREATE FUNCTION factmerge_trim_history(older_than interval)
 RETURNS bigint

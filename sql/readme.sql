@@ -394,6 +394,14 @@ FROM factmerge_history ORDER BY merged_at DESC LIMIT 2;
 SELECT factmerge_trim_history('90 days');
 
 --
+-- Merge in batches
+--
+INSERT INTO north.airport (iata, city) VALUES ('BGO', 'Bergen'), ('TRD', 'Trondheim'), ('SVG', 'Stavanger');
+
+CALL factmerge_merge_in_batches('north', 'south', batch => 2);
+SELECT source, status, source_facts, in_both, copied FROM factmerge_history ORDER BY merged_at DESC LIMIT 1;
+
+--
 -- Take a merge back
 --
 INSERT INTO west.flight (code, origin, destination) VALUES ('W7', 1, 2);

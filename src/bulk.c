@@ -127,7 +127,7 @@ SuspendIndexes(Oid relation)
 void
 BeginBulk(Merge *merge, FactTable *table, int64 tagged)
 {
-	if (merge->careful || !IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
+	if (merge->careful || merge->slice || !IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
 		return;
 	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",
 						table->destination, QualifiedRelation(table->destination)));

@@ -75,7 +75,7 @@ IsBlurred(FactTable *table)
 {
 	return (replay_inexact && (table->inexact > 0 || table->counts.conflicts > 0 ||
 							   (table->merged_before && MayDiffer(table)))) ||
-		(table->repeated && table->fresh_facts * FEW_FRESH <= table->known);
+		(table->repeated && table->counts.copied * FEW_FRESH <= table->known);
 }
 
 /*

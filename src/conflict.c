@@ -366,6 +366,25 @@ RecordOf(Merge *merge, FactTable *table, List *columns, Compared compared)
 }
 
 /*
+ * How many conflicts of a table a merge has recorded by now.
+ */
+int64
+CountConflicts(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+	RoleSwitch	caller;
+	int64		count;
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	BecomeExtensionOwner(&caller);
+	count = SqlFetchInt64(merge->snapshot,
+						  "SELECT pg_catalog.count(*) FROM factmerge.conflict AS c WHERE c.merge_id = $1 AND c.fact_table = $2", &args);
+	BecomeCallerAgain(&caller);
+	return count;
+}
+
+/*
  * Find and record conflicts of all tables, of facts that have been folded or of
  * the others.
  */

@@ -237,6 +237,9 @@ typedef struct Merge
 	List	   *event_tables;	/* of char *: to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
+	struct Batches *batches;	/* NULL unless it is done in some, see batch.c */
+	struct Slice *slice;		/* the facts that this transaction takes */
+	MemoryContext slice_context;	/* that outlives it */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
 } Merge;
@@ -304,6 +307,7 @@ extern void AppendSourceValue(StringInfo sql, Column *column);
 extern char *SourceValue(Column *column);
 extern void AppendTranslated(StringInfo sql, Column *column);
 extern void AppendMatched(StringInfo sql, Column *column);
+extern void AppendReferenceJoin(StringInfo sql, Reference *reference);
 extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 						  const char *side, const char *alias);
 extern void AppendEquality(StringInfo sql, const char *left, Oid operator,
@@ -330,8 +334,11 @@ extern bool HasNothingNew(FactTable *table);
 extern bool FoundNothingNew(Merge *merge);
 extern void ChooseFacts(Merge *merge, FactTable *table, bool alone);
 extern void NoteHorizons(Merge *merge);
+extern bool TellsTransactions(Oid relation);
+extern void PutAside(Merge *merge, FactTable *table, const char *condition);
 
 /* match.c */
+extern bool IsMatchedAlone(Merge *merge, FactTable *table);
 extern void MatchFacts(Merge *merge);
 
 /* sequence.c */
@@ -353,6 +360,7 @@ extern void FoldFacts(Merge *merge, List *component);
 
 /* conflict.c */
 extern bool MayDiffer(FactTable *table);
+extern int64 CountConflicts(Merge *merge, FactTable *table);
 extern void RecordConflicts(Merge *merge);
 extern void RecordFoldedConflicts(Merge *merge);
 extern char *ConflictingFacts(Merge *merge, FactTable *table);
@@ -413,6 +421,7 @@ extern void FindMixedEvents(Merge *merge);
 
 /* replay.c */
 extern void ReplayEvents(Merge *merge);
+extern void DropTemporaryTables(Merge *merge);
 
 /* guard.c */
 extern void InstallGuard(void);
@@ -436,6 +445,9 @@ extern char *LockSearchPath(void);
 extern void FixSettings(void);
 extern void OpenSchemas(Merge *merge);
 extern void TakeFacts(Merge *merge);
+extern void ReplayAndReport(Merge *merge, Counts *totals);
+extern void DoMerge(Merge *merge, void (*work) (Merge *merge, void *arg),
+					void *arg);
 extern Merge *MergeSchemas(const char *source, const char *destination,
 						   bool dry_run, bool wait, Counts *totals);
 
@@ -444,5 +456,10 @@ extern ErrorData *TryInSubtransaction(void (*work) (void *arg), void *arg,
 									  bool keep);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
+
+/* batch.c */
+extern void RefuseUnfinished(Merge *merge);
+extern bool IsSliced(Merge *merge, FactTable *table);
+extern void TakeSlice(Merge *merge, FactTable *table);
 
 #endif							/* FACTMERGE_H */

@@ -110,7 +110,7 @@ CanBeRepeated(Merge *merge, FactTable *table)
  * Whether the rows of a table say which transaction has written them, and all of them
  * were in the table when that committed: partitions come and go.
  */
-static bool
+bool
 TellsTransactions(Oid relation)
 {
 	Relation	rel = RelationIdGetRelation(relation);
@@ -141,7 +141,7 @@ IsFetched(Oid relation)
 /*
  * Put the facts of the source that meet a condition into a table.
  */
-static void
+void
 PutAside(Merge *merge, FactTable *table, const char *condition)
 {
 	char	   *fresh = psprintf("pg_temp.factmerge_fresh_%d", table->position);
@@ -301,6 +301,34 @@ FetchBeyond(Merge *merge, FactTable *table, Column *key)
 }
 
 /*
+ * Put the facts aside that slices have left, see batch.c.  The others must be those that
+ * the key map has.
+ */
+static void
+TakeUnmet(Merge *merge, FactTable *table)
+{
+	StringInfoData join;
+	int64		facts;
+
+	initStringInfo(&join);
+	AppendMapJoin(&join, table, "m", "source", "s");
+	PutAside(merge, table, psprintf("NOT EXISTS (SELECT FROM %s AS m WHERE %s)", table->map, join.data));
+	facts = SqlFetchInt64(merge->snapshot,
+						  psprintf("SELECT pg_catalog.count(*) FROM %s", QualifiedRelation(table->source)), NULL);
+	CountDestinationFacts(merge, table);
+	table->known = CountPairs(merge, table);
+	table->repeated = true;
+	if (table->known + table->fresh_facts != facts)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("facts of table \"%s\" that have been merged are gone", table->name),
+				 errdetail("The key map has " INT64_FORMAT " facts of the source, of which there are " INT64_FORMAT ".",
+						   table->known, facts - table->fresh_facts),
+				 errhint("Facts are irrevocable. Put them back, or take the merge back with factmerge_undo(" INT64_FORMAT ").",
+						 merge->id)));
+}
+
+/*
  * Choose which facts of a table are looked at: those that may be new, if it is merged
  * again, and if it takes its turn by itself.
  */
@@ -311,6 +339,16 @@ ChooseFacts(Merge *merge, FactTable *table, bool alone)
 	int64		tagged;
 	char	   *horizon;
 
+	if (merge->slice)
+	{
+		TakeSlice(merge, table);
+		return;
+	}
+	if (IsSliced(merge, table))
+	{
+		TakeUnmet(merge, table);
+		return;
+	}
 	if (alone && CanBeRepeated(merge, table) && LastMerge(table, &tagged, &horizon))
 	{
 		Column	   *key = GrowingKey(table);

@@ -159,6 +159,20 @@ AppendDefinition(StringInfo sql, FactTable *table)
 						   " merge_id pg_catalog.int8 NOT NULL)");
 }
 
+/* "source_1, source_2" for the address of a fact */
+static char *
+SourceColumns(FactTable *table)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, table->address)
+		appendStringInfo(&sql, "%ssource_%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+	return sql.data;
+}
+
 /*
  * Create the key map and register it.  The books are kept by the extension's
  * owner; the map itself becomes that of the fact table's owner.
@@ -183,6 +197,8 @@ CreateKeyMap(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, "CREATE TABLE %s ", table->map);
 	AppendDefinition(&sql, table);
 	SqlUtility(sql.data);
+	if (merge->batches)
+		SqlUtility(psprintf("CREATE INDEX ON %s (%s)", table->map, SourceColumns(table)));
 	SqlUtility(psprintf("ALTER TABLE %s OWNER TO %s", table->map,
 						quote_identifier(GetUserNameFromId(table->owner, false))));
 

@@ -512,17 +512,25 @@ ComponentOf(Merge *merge, FactTable *table)
 }
 
 /*
+ * Whether the facts of a table can be matched all at once, whatever other facts of its
+ * component are.
+ */
+bool
+IsMatchedAlone(Merge *merge, FactTable *table)
+{
+	return list_length(ComponentOf(merge, table)) == 1 && !GoesThroughCircle(table);
+}
+
+/*
  * Match all tables of a component (of which most have just one).
  */
 static void
 MatchTogether(Merge *merge, List *component)
 {
-	bool		circular = list_length(component) > 1;
+	bool		circular = !IsMatchedAlone(merge, linitial(component));
 	ListCell   *lc;
 	instr_time	start;
 
-	foreach(lc, component)
-		circular |= GoesThroughCircle(lfirst(lc));
 	foreach(lc, component)
 	{
 		FactTable  *table = lfirst(lc);
@@ -532,11 +540,14 @@ MatchTogether(Merge *merge, List *component)
 		RefuseIndistinct(table);
 		OpenKeyMap(merge, table);
 		ChooseFacts(merge, table, !circular);
-		TryAddress(merge, table);
-		CheckEventLog(merge, table);
+		if (!HasNothingNew(table))
+		{
+			TryAddress(merge, table);
+			CheckEventLog(merge, table);
+		}
 		StopClock(table, STAGE_MATCH, &start);
 	}
-	if (circular)
+	if (circular && !HasNothingNew(linitial(component)))
 		MatchComponent(merge, component);
 	foreach(lc, component)
 	{
@@ -554,7 +565,8 @@ MatchTogether(Merge *merge, List *component)
 		StopClock(table, STAGE_MATCH, &start);
 	}
 	StartClock(&start);
-	FoldFacts(merge, component);
+	if (!HasNothingNew(linitial(component)))
+		FoldFacts(merge, component);
 	foreach(lc, component)
 		FinishMatching(merge, lfirst(lc));
 	StopClock(linitial(component), STAGE_MATCH, &start);

@@ -101,7 +101,10 @@ OpenSchemas(Merge *merge)
 	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
 	if (!merge->preview)
+	{
 		LockDestination(merge);
+		RefuseUnfinished(merge);
+	}
 	LockTables(merge);
 
 	/* Somebody may have altered a table before we got the lock */
@@ -205,61 +208,79 @@ TakeFacts(Merge *merge)
 }
 
 /*
- * The merge itself.
+ * Replay events, and enter into the history what has come of the merge.
  */
-static void
-RunStages(Merge *merge)
+void
+ReplayAndReport(Merge *merge, Counts *totals)
 {
-	TakeFacts(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
+	NoteHorizons(merge);
+	SumCounts(merge, totals);
+	if (!merge->dry_run)
+		EndHistory(merge, totals);
 }
 
 /* The work of a dry run */
 static void
-RunDry(Merge *merge, void *arg)
+RunDry(Merge *merge, void *totals)
 {
 	LockSequences(merge->tables);
-	RunStages(merge);
+	TakeFacts(merge);
+	ReplayAndReport(merge, totals);
+}
+
+/* The work of a merge, which a dry run takes back */
+static void
+RunStages(Merge *merge, void *totals)
+{
+	if (merge->dry_run)
+	{
+		DoAndTakeBack(RunDry, merge, totals);
+		return;
+	}
+	BeginHistory(merge);
+	/* Not worth a conflict with another merge */
+	if (!IsolationUsesXactSnapshot())
+		ForgetDroppedTables();
+	TakeFacts(merge);
+	ReplayAndReport(merge, totals);
+}
+
+/*
+ * Open the schemas of a merge, do some work on it, and leave it.  SPI is connected, and
+ * what is allocated lives until it is not.
+ */
+void
+DoMerge(Merge *merge, void (*work) (Merge *merge, void *arg), void *arg)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	EnterMerge(CurrentMemoryContext);
+	merge->search_path = LockSearchPath();
+	INSTR_TIME_SET_CURRENT(merge->start);
+	OpenSchemas(merge);
+	work(merge, arg);
+	UnregisterSnapshot(merge->snapshot);
+	ReportActivity(merge, NULL, NULL);
+	AtEOXact_GUC(true, nest_level);
+	LeaveMerge();
 }
 
 /*
  * Merge two schemas; with no wait, only if nobody else is merging into the
- * destination.  SPI is connected, and what is returned lives until it is not.
+ * destination.
  */
 Merge *
 MergeSchemas(const char *source, const char *destination, bool dry_run, bool wait, Counts *totals)
 {
 	Merge	   *merge = palloc0(sizeof(Merge));
-	int			nest_level = NewGUCNestLevel();
 
-	EnterMerge(CurrentMemoryContext);
 	merge->source = pstrdup(source);
 	merge->destination = pstrdup(destination);
 	merge->dry_run = dry_run;
 	merge->no_wait = !wait;
-	merge->search_path = LockSearchPath();
-	INSTR_TIME_SET_CURRENT(merge->start);
-
-	OpenSchemas(merge);
-	if (merge->dry_run)
-		DoAndTakeBack(RunDry, merge, NULL);
-	else
-	{
-		BeginHistory(merge);
-		/* Not worth a conflict with another merge */
-		if (!IsolationUsesXactSnapshot())
-			ForgetDroppedTables();
-		RunStages(merge);
-	}
-	NoteHorizons(merge);
-	SumCounts(merge, totals);
-	if (!merge->dry_run)
-		EndHistory(merge, totals);
-	UnregisterSnapshot(merge->snapshot);
-	ReportActivity(merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
-	LeaveMerge();
+	DoMerge(merge, RunStages, totals);
 	return merge;
 }
 

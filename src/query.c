@@ -30,6 +30,7 @@
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -70,6 +71,22 @@ SqlConnectNonatomic(void)
 {
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+}
+
+/*
+ * Refuse a call of a procedure that has to end transactions, where that cannot be done.
+ */
+void
+RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure, const char *reason)
+{
+	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("%s cannot be called within a transaction", procedure),
+			 errdetail("%s", reason),
+			 errhint("Call it by itself, or use factmerge_merge().")));
 }
 
 /*

@@ -39,6 +39,8 @@ typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 
 extern void SqlConnect(void);
 extern void SqlConnectNonatomic(void);
+extern void RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure,
+								 const char *reason);
 extern void SqlCommit(void);
 extern void SqlRollback(void);
 extern void SqlFinish(void);

@@ -504,6 +504,19 @@ PrepareSession(Merge *merge)
 }
 
 /*
+ * Drop what the stages have left behind for those after them.
+ */
+void
+DropTemporaryTables(Merge *merge)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->event_tables)
+		SqlUtility(psprintf("DROP TABLE %s", (char *) lfirst(lc)));
+	merge->event_tables = NIL;
+}
+
+/*
  * Run the handlers on all mixed events and on what they add, and the
  * constraint triggers on what has been copied.
  */
@@ -536,8 +549,7 @@ ReplayEvents(Merge *merge)
 
 	if (any || merge->derives_while_copying)
 		CountDerived(merge);
-	foreach(lc, merge->event_tables)
-		SqlUtility(psprintf("DROP TABLE %s", (char *) lfirst(lc)));
+	DropTemporaryTables(merge);
 }
 
 /*

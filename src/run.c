@@ -14,7 +14,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -142,13 +141,7 @@ factmerge_run(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("an argument of factmerge_run() is null"),
 					 errhint("Name the source and the destination.")));
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("factmerge_run() cannot be called within a transaction"),
-				 errdetail("It has to commit that a merge has failed."),
-				 errhint("Call it by itself, or use factmerge_merge().")));
+	RequireNonatomicCall(fcinfo, "factmerge_run()", "It has to commit that a merge has failed.");
 	SqlConnectNonatomic();
 	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	run.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));

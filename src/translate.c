@@ -147,6 +147,29 @@ IsStillNeeded(FactTable *table, Reference *reference)
 }
 
 /*
+ * Append that a fact s of the source refers to the one that row r1, r2, ... of a key
+ * map is about.
+ */
+void
+AppendReferenceJoin(StringInfo sql, Reference *reference)
+{
+	bool		first = true;
+	ListCell   *lc;
+
+	foreach(lc, reference->columns)
+	{
+		int			i = foreach_current_index(lc);
+		Column	   *target = list_nth(reference->target_columns, i);
+
+		AppendSeparator(sql, " AND ", &first);
+		AppendEquality(sql, psprintf("r%d.source_%d", reference->number, target->map_number),
+					   list_nth_oid(reference->operators, i),
+					   reference->log ? LoggedKey(reference, "s", true) :
+					   SourceValue(lfirst(lc)), target->collation);
+	}
+}
+
+/*
  * Append the source table of a fact, as s, and the key maps that its remapped
  * columns go through; with rest, only those that the draft leaves to do.
  */
@@ -159,26 +182,12 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 	foreach(lc, table->references)
 	{
 		Reference  *reference = lfirst(lc);
-		ListCell   *c;
-		bool		first = true;
-		int			i = 0;
 
 		if (!reference->remapped || (rest && !IsStillNeeded(table, reference)))
 			continue;
 		appendStringInfo(sql, " LEFT JOIN %s AS r%d ON ",
 						 reference->target->map, reference->number);
-		foreach(c, reference->columns)
-		{
-			Column	   *target = list_nth(reference->target_columns, i);
-
-			AppendSeparator(sql, " AND ", &first);
-			AppendEquality(sql, psprintf("r%d.source_%d", reference->number,
-										 target->map_number),
-						   list_nth_oid(reference->operators, i),
-						   reference->log ? LoggedKey(reference, "s", true) :
-						   SourceValue(lfirst(c)), target->collation);
-			i++;
-		}
+		AppendReferenceJoin(sql, reference);
 		/* Until it is settled, a key map may hold pairs of earlier merges */
 		if (!reference->target->settled)
 			appendStringInfo(sql, " AND r%d.merge_id = " INT64_FORMAT,

@@ -398,6 +398,13 @@ sub merge {
     return $totals->[0];
 }
 
+# The same in several transactions
+sub merge_in_batches {
+    my ($self, $source, $destination, $batch) = @_;
+    $self->{dbh}->do('CALL factmerge_merge_in_batches(?, ?, ?::integer)', undef, $source, $destination, $batch);
+    return $self->rows('SELECT * FROM factmerge.merge ORDER BY merge_id DESC LIMIT 1')->[0];
+}
+
 # The numbers of the merges of one source: { merge_id => 1 }
 sub merges_from {
     my ($self, $source) = @_;

@@ -17,6 +17,7 @@
 #   15  handlers that are sound are found to be so
 #   16  a merge that is undone leaves nothing, and the next one comes to the same
 #   17  facts that come between two merges end up as if they had been there at once
+#   18  all of that holds for merges in batches (in those seeds where they are drawn)
 #
 # Each function checks one law and returns the complaints, none if it holds.  What
 # most of them look at is one merge that was made (Seed.pm):

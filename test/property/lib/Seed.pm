@@ -62,6 +62,7 @@ sub draw {
     $self->{facts} = Facts->draw($self->{shape}, $self->{rules});
     $self->{sides} = { map { $_ => $self->{facts}->draw_side } qw(a b c) };
     @$self{qw(three_sides empty previews)} = (chance(0.25), chance(0.6), chance(0.3));
+    @$self{qw(batches late_batches)} = map { pick(undef, undef, 1, 3, 100) } 1, 2;
     $self->{late} = { map { $_ => $self->{facts}->draw_side(pick(0.1, 0.3)) } qw(a b) };
 }
 
@@ -190,7 +191,8 @@ sub merge {
         from => $self->{schemas}{$from}, into => $self->{schemas}{$into}, layouts => $database->{layouts});
 
     @merge{qw(source destination)} = ($self->read($from), $self->read($into));
-    $merge{totals} = $database->merge($merge{from}, $merge{into}, 0);
+    $merge{totals} = $self->{in_batches} ? $database->merge_in_batches($merge{from}, $merge{into}, $self->{in_batches})
+        : $database->merge($merge{from}, $merge{into}, 0);
     $merge{report} = $database->report($merge{totals}{merge_id});
     @merge{qw(source_after result)} = ($self->read($from), $self->read($into));
     $self->{counts}{$_} += $merge{totals}{$_} for @TOTALS;
@@ -315,7 +317,9 @@ sub try_first {
 sub check_main {
     my ($self) = @_;
     my $database = $self->{database};
+    $self->{in_batches} = $self->{batches};
     my $merge = $self->merge(qw(a b));
+    delete $self->{in_batches};
 
     $self->law('8 a dry run says the same', Laws::same_totals($self->{dry_totals}, $merge->{totals}));
     $self->law('8 a preview says the same', Laws::preview_is_right($merge, $self->{preview})) if $self->{previews};
@@ -336,7 +340,9 @@ sub check_growth {
     my %late = (a => $self->late_facts('a', @{ $self->{sides}{a}{facts} }), b => $self->late_facts('b', @came));
     $self->{database}->add($self->{schemas}{$_}, $self->{rules}, $late{$_}) for qw(a b);
     my $everything = $self->{facts}->union(@{ $self->{sides} }{qw(a b)}, @late{qw(a b)});
+    $self->{in_batches} = $self->{late_batches};
     my $merge = $self->merge(qw(a b again));
+    delete $self->{in_batches};
     $self->law('17 facts that came later', Laws::same_facts(Oracle::saturated($self->{rules}, $everything->{facts}), $merge->{result}));
     $self->law('17 verify is empty', Laws::verify_is_empty($self->{database}, $merge));
     $self->law('17 merging once more changes nothing', Laws::nothing_new($self->merge(qw(a b again))));
