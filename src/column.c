@@ -55,7 +55,7 @@ ChooseConversion(Relation source, Form_pg_attribute from,
  * *sequence becomes its sequence, if that is a constant.
  */
 static bool
-ContainsNextval(Node *node, Oid *sequence)
+ContainsNextval(Node *node, void *sequence)
 {
 	if (node == NULL)
 		return false;
@@ -64,7 +64,7 @@ ContainsNextval(Node *node, Oid *sequence)
 		Node	   *argument = linitial(((FuncExpr *) node)->args);
 
 		if (IsA(argument, Const) && !((Const *) argument)->constisnull)
-			*sequence = DatumGetObjectId(((Const *) argument)->constvalue);
+			*(Oid *) sequence = DatumGetObjectId(((Const *) argument)->constvalue);
 		return true;
 	}
 	return expression_tree_walker(node, ContainsNextval, sequence);

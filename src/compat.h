@@ -8,7 +8,8 @@
  *	   stringToQualifiedNameList() can report errors softly.  A query keeps the
  *	   permissions that it needs apart from its range table.
  * 17: getIdentitySequence() takes a Relation.
- * 18: PG_MODULE_MAGIC_EXT(); a foreign key may be NOT ENFORCED.
+ * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list.  A
+ *	   foreign key may be NOT ENFORCED.
  *
  *-------------------------------------------------------------------------
  */
@@ -113,5 +114,12 @@ ClearPermissions(RangeTblEntry *rte)
 	rte->selectedCols = NULL;
 #endif
 }
+
+/* Whether an INSERT, as parsed, returns something. */
+#if PG_VERSION_NUM >= 180000
+#define HAS_RETURNING(insert) ((insert)->returningClause != NULL)
+#else
+#define HAS_RETURNING(insert) ((insert)->returningList != NIL)
+#endif
 
 #endif							/* FACTMERGE_COMPAT_H */

@@ -91,8 +91,10 @@ ParseExpression(ConditionRows *rows)
  * what is no column.
  */
 static bool
-CollectNames(Node *node, Named *named)
+CollectNames(Node *node, void *arg)
 {
+	Named	   *named = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var) && ((Var *) node)->varlevelsup == (Index) named->level)

@@ -94,7 +94,7 @@ CheckTargetForm(List *trees)
 	InsertStmt *insert = trees ? (InsertStmt *) ((RawStmt *) linitial(trees))->stmt : NULL;
 	bool		good = list_length(trees) == 1 && IsA(insert, InsertStmt) &&
 		insert->cols != NIL && insert->onConflictClause == NULL &&
-		insert->returningList == NIL && insert->withClause == NULL &&
+		!HAS_RETURNING(insert) && insert->withClause == NULL &&
 		insert->override == OVERRIDING_NOT_SET && insert->relation->alias == NULL;
 	ListCell   *lc;
 
