@@ -119,4 +119,20 @@ SELECT factmerge_set_friend_hops('gb.reading', 0);
 SELECT factmerge_add_friend('gb.reading', 'gb."Weather"', 'true');
 SELECT derived > 0 AS derived FROM factmerge_merge('ga', 'gb', dry_run => true);
 DROP SCHEMA ga, gb, lookup CASCADE;
+
+-- Duplicates are looked for the other way round where there are many more of them (from PostgreSQL 16 on)
+CALL make_guarded('ga');
+CALL make_guarded('gb');
+INSERT INTO ga.reading VALUES ('s', 1), ('s', 2);
+INSERT INTO gb.reading VALUES ('s', 3);
+INSERT INTO gb.alert SELECT 'none', n FROM generate_series(1, 20000) n;
+ANALYZE gb.alert, gb.reading;
+CREATE FUNCTION gb.harmless(r gb.reading) RETURNS void LANGUAGE sql SET search_path = gb
+    SET enable_nestloop = off SET enable_mergejoin = off AS $$
+    INSERT INTO alert
+    SELECT x.sensor, x.day FROM reading x WHERE NOT EXISTS (SELECT FROM alert a WHERE a.sensor = x.sensor AND a.day = x.day);
+$$;
+SELECT factmerge_add_handler('gb.reading', 'gb.harmless');
+SELECT derived FROM factmerge_merge('ga', 'gb', dry_run => true);
+DROP SCHEMA ga, gb CASCADE;
 RESET client_min_messages;

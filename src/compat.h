@@ -6,7 +6,8 @@
  * 16: object_ownercheck() replaced pg_class_ownercheck(), object_aclcheck()
  *	   replaced pg_proc_aclcheck() and pg_namespace_aclcheck(), and
  *	   stringToQualifiedNameList() can report errors softly.  A query keeps the
- *	   permissions that it needs apart from its range table.
+ *	   permissions that it needs apart from its range table.  Anti-joins come
+ *	   both ways round.
  * 17: getIdentitySequence() takes a Relation.
  * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list.  A
  *	   foreign key may be NOT ENFORCED.
@@ -93,6 +94,13 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 	return constraint->convalidated;
 #endif
 }
+
+/* Whether a join keeps those rows of its inner side that find no partner. */
+#if PG_VERSION_NUM >= 160000
+#define IS_RIGHT_ANTI(jointype) ((jointype) == JOIN_RIGHT_ANTI)
+#else
+#define IS_RIGHT_ANTI(jointype) false
+#endif
 
 /* Let a query that is made of a parse state ask for its permissions. */
 #if PG_VERSION_NUM >= 160000

@@ -76,6 +76,18 @@ WholeTable(Oid relation)
 }
 
 /*
+ * The side of a join whose rows are looked for only to find that they are not
+ * there; NULL if it has none.
+ */
+static PlanState *
+SideLookedInto(JoinState *join)
+{
+	if (join->jointype == JOIN_ANTI)
+		return innerPlanState(join);
+	return IS_RIGHT_ANTI(join->jointype) ? outerPlanState(join) : NULL;
+}
+
+/*
  * Collect what a plan scans.
  */
 static bool
@@ -83,6 +95,7 @@ CollectScans(PlanState *state, void *arg)
 {
 	Reading    *reading = arg;
 	Relation	relation = NULL;
+	PlanState  *side;
 
 	if (state == NULL || (state != reading->top && list_member_ptr(reading->subplans, state)))
 		return false;
@@ -101,13 +114,15 @@ CollectScans(PlanState *state, void *arg)
 		case T_NestLoopState:
 		case T_MergeJoinState:
 		case T_HashJoinState:
-			if (((JoinState *) state)->jointype == JOIN_ANTI)
+			side = SideLookedInto((JoinState *) state);
+			if (side)
 			{
 				bool		before = reading->looks_for_duplicates;
 
-				(void) CollectScans(outerPlanState(state), arg);
+				(void) CollectScans(side == innerPlanState(state) ?
+									outerPlanState(state) : innerPlanState(state), arg);
 				reading->looks_for_duplicates = true;
-				(void) CollectScans(innerPlanState(state), arg);
+				(void) CollectScans(side, arg);
 				reading->looks_for_duplicates = before;
 				return false;
 			}
