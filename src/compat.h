@@ -9,8 +9,9 @@
  *	   permissions that it needs apart from its range table.  Anti-joins come
  *	   both ways round.
  * 17: getIdentitySequence() takes a Relation.
- * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list.  A
- *	   foreign key may be NOT ENFORCED.
+ * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list; GROUP BY
+ *	   has an entry of its own in the range table.  A foreign key may be NOT
+ *	   ENFORCED.
  *
  *-------------------------------------------------------------------------
  */
@@ -100,6 +101,13 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 #define IS_RIGHT_ANTI(jointype) ((jointype) == JOIN_RIGHT_ANTI)
 #else
 #define IS_RIGHT_ANTI(jointype) false
+#endif
+
+/* What the columns of the entry that stands for GROUP BY are; NIL for others. */
+#if PG_VERSION_NUM >= 180000
+#define GROUP_EXPRESSIONS(rte) ((rte)->groupexprs)
+#else
+#define GROUP_EXPRESSIONS(rte) NIL
 #endif
 
 /* Let a query that is made of a parse state ask for its permissions. */

@@ -28,6 +28,7 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
+#include "compat.h"
 #include "rule.h"
 
 /* What is known while a query is checked */
@@ -373,6 +374,7 @@ CheckQuery(Query *query, Check *check)
 		CheckExpression((Node *) rte->functions, check);
 		CheckExpression((Node *) rte->tablefunc, check);
 		CheckExpression((Node *) rte->values_lists, check);
+		CheckExpression((Node *) GROUP_EXPRESSIONS(rte), check);
 	}
 }
 

@@ -432,6 +432,8 @@ IsColumnOfFact(Query *query, int number, Oid *table, AttrNumber *column)
 		}
 		if (rte->rtekind == RTE_JOIN)
 			expression = list_nth(rte->joinaliasvars, var->varattno - 1);
+		else if (GROUP_EXPRESSIONS(rte) != NIL)
+			expression = list_nth(GROUP_EXPRESSIONS(rte), var->varattno - 1);
 		else if (rte->rtekind == RTE_SUBQUERY)
 		{
 			query = rte->subquery;

@@ -22,6 +22,9 @@ INSERT INTO queries VALUES
 ('SELECT r.first_of(a), 1 FROM edge', '0A000', 'an aggregate over facts'),
 ('SELECT a, a FROM edge GROUP BY a HAVING count(*) > 1', '0A000', 'an aggregate over facts'),
 ('SELECT a, (SELECT max(b) FROM edge f WHERE f.a = e.a) FROM edge e', '0A000', 'a subquery over facts as a value'),
+('SELECT a, (SELECT max(n) FROM mark) FROM edge GROUP BY 1, 2', '0A000', 'a subquery over facts as a value'),
+('SELECT a, CASE WHEN EXISTS (SELECT FROM mark) THEN 1 ELSE 2 END AS c FROM edge GROUP BY a, c', '0A000', 'within another expression'),
+('SELECT a, b FROM edge GROUP BY a, b, cardinality(ARRAY(SELECT n FROM mark))', '0A000', 'a subquery over facts as a value'),
 ('SELECT a, b FROM counted', '0A000', 'an aggregate over facts'),
 ('SELECT a, b FROM edge GROUP BY GROUPING SETS ((a, b), (a))', '0A000', 'grouping sets over facts'),
 ('SELECT a, row_number() OVER (ORDER BY b)::integer FROM edge', '0A000', 'a window function over facts'),
@@ -93,6 +96,9 @@ INSERT INTO accepted VALUES
 DELETE FROM accepted WHERE query LIKE '%HAVING false';
 INSERT INTO accepted VALUES
 ('SELECT a, b FROM edge GROUP BY a, b'),
+('SELECT e.a, f.b + 1 FROM edge e JOIN edge f ON f.a = e.b GROUP BY e.a, f.b + 1 HAVING f.b + 1 > 2'),
+('SELECT x.c, b FROM (SELECT a + b AS c, kind FROM edge GROUP BY 1, 2) x JOIN (SELECT b, kind FROM edge GROUP BY kind, b) y USING (kind) GROUP BY c, b'),
+('SELECT a, n FROM (SELECT a, b FROM edge GROUP BY a, b UNION SELECT n, n FROM mark GROUP BY n) u JOIN mark ON n = b GROUP BY a, n'),
 ('SELECT a, b FROM edge ORDER BY b, a'),
 ('SELECT a, (SELECT max(weight) FROM elsewhere.label) FROM edge'),
 ('SELECT a, weight FROM edge LEFT JOIN elsewhere.label USING (kind) WHERE weight IS NOT NULL'),
