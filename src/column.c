@@ -274,8 +274,8 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		column->collation = to->attcollation;
 		column->recollated = OidIsValid(to->attcollation) &&
 			to->attcollation != from->attcollation;
-		column->nullable = !to->attnotnull ||
-			(!from->attnotnull && !(source && source->rd_rel->relkind == RELKIND_FOREIGN_TABLE));
+		column->nullable = !IsNeverNull(destination, to) ||
+			(source && !IsNeverNull(source, from) && !(source && source->rd_rel->relkind == RELKIND_FOREIGN_TABLE));
 		column->generated = to->attgenerated != '\0';
 		if (source)
 			column->conversion = ChooseConversion(source, from, destination, to);

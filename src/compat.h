@@ -11,7 +11,9 @@
  * 17: getIdentitySequence() takes a Relation.
  * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list; GROUP BY
  *	   has an entry of its own in the range table.  A foreign key may be NOT
- *	   ENFORCED.
+ *	   ENFORCED, or refer to a period; NOT NULL may be NOT VALID.  Generated
+ *	   columns may be virtual: no row holds them, so whoever takes rows as they
+ *	   are has to compute them.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +26,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "nodes/parsenodes.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -93,6 +96,56 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 	return constraint->convalidated && constraint->conenforced;
 #else
 	return constraint->convalidated;
+#endif
+}
+
+/* Whether a foreign key refers to a period, which several rows may cover together. */
+static inline bool
+RefersToPeriod(Form_pg_constraint constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->conperiod;
+#else
+	return false;
+#endif
+}
+
+/* Whether a column is not null in any row. */
+static inline bool
+IsNeverNull(Relation relation, Form_pg_attribute attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return TupleDescCompactAttr(RelationGetDescr(relation),
+								attribute->attnum - 1)->attnullability == ATTNULLABLE_VALID;
+#else
+	return attribute->attnotnull;
+#endif
+}
+
+/*
+ * What the values of a virtual generated column are computed by, over range table
+ * entry 1; NULL for columns that are stored.
+ */
+static inline Node *
+VirtualColumn(Relation relation, AttrNumber column)
+{
+#if PG_VERSION_NUM >= 180000
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column - 1);
+
+	if (!attribute->attisdropped && attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		return build_generation_expression(relation, column);
+#endif
+	return NULL;
+}
+
+/* Replace the virtual generated columns that a trigger's condition looks at. */
+static inline Node *
+ExpandVirtualColumns(Node *condition, Relation relation, int varno)
+{
+#if PG_VERSION_NUM >= 180000
+	return expand_generated_columns_in_expr(condition, relation, varno);
+#else
+	return condition;
 #endif
 }
 

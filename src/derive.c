@@ -44,15 +44,40 @@
 #include "parser/parse_oper.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "rule.h"
 
 /*
- * "alias.column, ..." for all columns of a relation.
+ * What a virtual generated column is computed by, as text; NULL for others.
+ */
+static char *
+ComputedColumn(Relation relation, AttrNumber column, const char *alias)
+{
+	Node	   *expression = VirtualColumn(relation, column);
+	int			nest_level = NewGUCNestLevel();
+	char	   *text = NULL;
+
+	if (expression)
+	{
+		LockSearchPath();
+		FixSettings();
+		text = deparse_expression(expression,
+								  deparse_context_for(alias, RelationGetRelid(relation)),
+								  true, false);
+	}
+	AtEOXact_GUC(true, nest_level);
+	return text;
+}
+
+/*
+ * "alias.column, ..." for all columns of a relation, or of rows that have just
+ * arrived in it, which lack those that are computed.
  */
 char *
 ColumnList(Oid relation, const char *alias)
@@ -66,11 +91,17 @@ ColumnList(Oid relation, const char *alias)
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+		const char *name = quote_identifier(NameStr(attribute->attname));
+		char	   *computed;
 
 		if (attribute->attisdropped)
 			continue;
 		AppendSeparator(&list, ", ", &first);
-		appendStringInfo(&list, "%s.%s", alias, quote_identifier(NameStr(attribute->attname)));
+		computed = ComputedColumn(rel, attribute->attnum, alias);
+		if (computed)
+			appendStringInfo(&list, "%s AS %s", computed, name);
+		else
+			appendStringInfo(&list, "%s.%s", alias, name);
 	}
 	table_close(rel, NoLock);
 	return list.data;

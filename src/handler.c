@@ -50,12 +50,14 @@ struct HandlerRun
 	Handler    *handler;
 	MemoryContext context;		/* as long as the run */
 	MemoryContext fact_context; /* as long as one fact */
-	EState	   *estate;			/* for WHEN */
+	EState	   *estate;			/* for WHEN and computed columns */
 	Tuplestorestate *facts;		/* NEW TABLE, if the trigger wants one */
 	int64		handled;
 	Relation	table_relation; /* of the fact table */
 	TupleTableSlot *table_slot;
 	SqlStatement *statement;	/* that calls a function */
+	ExprState **computed;		/* virtual generated columns, if there are any */
+	TupleTableSlot *computed_slot;
 
 	/* Of the relation that the current fact lies in (a partition, perhaps) */
 	Oid			relation;
@@ -464,13 +466,13 @@ DescribeFact(HandlerRun *run, TupleTableSlot *slot)
  * Prepare a trigger's WHEN, which speaks of the new row, for evaluation.
  */
 static ExprState *
-PrepareWhen(HandlerRun *run, Trigger *trigger)
+PrepareWhen(HandlerRun *run, Relation relation, Trigger *trigger)
 {
 	Node	   *qual;
 
 	if (trigger->tgqual == NULL)
 		return NULL;
-	qual = stringToNode(trigger->tgqual);
+	qual = ExpandVirtualColumns(stringToNode(trigger->tgqual), relation, PRS2_NEW_VARNO);
 	ChangeVarNodes(qual, PRS2_NEW_VARNO, OUTER_VAR, 0);
 	return ExecPrepareQual(make_ands_implicit((Expr *) qual), run->estate);
 }
@@ -502,9 +504,33 @@ EnterRelation(HandlerRun *run, Relation relation)
 	if (run->trigger)
 	{
 		fmgr_info_cxt(run->trigger->tgfoid, &run->trigger_function, run->context);
-		run->when = PrepareWhen(run, run->trigger);
+		run->when = PrepareWhen(run, relation, run->trigger);
 	}
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Prepare to compute the virtual generated columns of the table.
+ */
+static void
+PrepareVirtualColumns(HandlerRun *run)
+{
+	TupleDesc	tupdesc = RelationGetDescr(run->table_relation);
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Node	   *expression = VirtualColumn(run->table_relation, i + 1);
+
+		if (expression == NULL)
+			continue;
+		if (run->computed == NULL)
+		{
+			run->computed = palloc0(sizeof(ExprState *) * tupdesc->natts);
+			run->computed_slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
+		}
+		ChangeVarNodes(expression, 1, OUTER_VAR, 0);
+		run->computed[i] = ExecPrepareExpr((Expr *) expression, run->estate);
+	}
 }
 
 /*
@@ -536,6 +562,7 @@ BeginHandler(Merge *merge, FactTable *table, Handler *handler)
 		run->statement = SqlPrepare(handler->kind == HANDLER_FUNCTION ?
 									psprintf("SELECT %s($1)", handler->name) :
 									SavingStatement(merge, handler), 1, &row_type);
+		PrepareVirtualColumns(run);
 	}
 	MemoryContextSwitchTo(outer);
 	return run;
@@ -623,12 +650,38 @@ KeepFact(HandlerRun *run, TupleTableSlot *slot)
 }
 
 /*
+ * The row of a fact as a query would read it, with its virtual generated columns.
+ */
+static TupleTableSlot *
+WithVirtualColumns(HandlerRun *run, TupleTableSlot *slot)
+{
+	ExprContext *econtext = GetPerTupleExprContext(run->estate);
+	TupleTableSlot *filled = run->computed_slot;
+
+	if (run->computed == NULL)
+		return slot;
+	ResetExprContext(econtext);
+	econtext->ecxt_outertuple = slot;
+	slot_getallattrs(slot);
+	ExecClearTuple(filled);
+	for (int i = 0; i < filled->tts_tupleDescriptor->natts; i++)
+	{
+		filled->tts_values[i] = slot->tts_values[i];
+		filled->tts_isnull[i] = slot->tts_isnull[i];
+		if (run->computed[i])
+			filled->tts_values[i] = ExecEvalExprSwitchContext(run->computed[i], econtext,
+															  &filled->tts_isnull[i]);
+	}
+	return ExecStoreVirtualTuple(filled);
+}
+
+/*
  * Call a declared function with a fact.
  */
 static void
 CallFunction(HandlerRun *run, TupleTableSlot *slot)
 {
-	Datum		row = ExecFetchSlotHeapTupleDatum(AsTableRow(run, slot));
+	Datum		row = ExecFetchSlotHeapTupleDatum(WithVirtualColumns(run, AsTableRow(run, slot)));
 
 	SqlExecutePrepared(run->statement, &row, NULL);
 }
@@ -727,6 +780,8 @@ EndHandler(HandlerRun *run)
 		SqlFree(run->statement);
 	FreeExecutorState(run->estate);
 	ExecDropSingleTupleTableSlot(run->table_slot);
+	if (run->computed_slot)
+		ExecDropSingleTupleTableSlot(run->computed_slot);
 	table_close(run->table_relation, NoLock);
 	MemoryContextDelete(run->context);
 }

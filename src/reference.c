@@ -152,6 +152,20 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sou
 }
 
 /*
+ * Refuse a foreign key to a period, which no single fact has to cover.
+ */
+static void
+RefusePeriod(FactTable *table, ForeignKeyCacheInfo *key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot merge table \"%s\" because its foreign key \"%s\" refers to a period",
+					table->name, get_constraint_name(key->conoid)),
+			 errdetail("Several facts may make up for the period together, so there is none to translate the reference to."),
+			 errhint("Drop the foreign key, or leave the table out with factmerge_ignore().")));
+}
+
+/*
  * Add a foreign key of one side to the references of its table, or to the
  * reference that the other side's twin became.
  */
@@ -164,6 +178,7 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	bool		holds;
 	bool		full;
 	bool		inherited;
+	bool		period;
 	ListCell   *lc;
 
 	if (reference == NULL)
@@ -175,10 +190,13 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	holds = HoldsForEveryRow(form);
 	full = form->confmatchtype == FKCONSTR_MATCH_FULL;
 	inherited = OidIsValid(form->conparentid);
+	period = RefersToPeriod(form);
 	ReleaseSysCache(tuple);
 
+	if (period && OidIsValid(table->source))
+		RefusePeriod(table, key);
 	/* One to a partitioned table has a clone for each partition */
-	if (inherited)
+	if (inherited || period)
 		return;
 
 	foreach(lc, table->references)
