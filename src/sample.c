@@ -142,7 +142,8 @@ IsAmongArriving(Check *check, Reference *reference)
 
 /*
  * Take facts t of a table for which a condition holds into the sample; returns how
- * many are new.
+ * many are new.  NOT IN leaves the table's facts in their order, so that the same
+ * are taken whichever way the server would join.
  */
 static uint64
 TakeIntoSample(Check *check, FactTable *table, const char *condition, int most)
@@ -150,7 +151,7 @@ TakeIntoSample(Check *check, FactTable *table, const char *condition, int most)
 	uint64		taken =
 		SqlExecute(InvalidSnapshot,
 				   psprintf("INSERT INTO %s (relation, place, fact) SELECT t.tableoid, t.ctid, (t.*)::%s FROM %s AS t"
-							" WHERE NOT EXISTS (SELECT FROM %s AS s WHERE s.relation = t.tableoid AND s.place = t.ctid)"
+							" WHERE (t.tableoid, t.ctid) NOT IN (SELECT s.relation, s.place FROM %s AS s)"
 							" AND (%s) LIMIT %d",
 							SAMPLE_OF(table), QualifiedRelation(table->destination),
 							QualifiedRelation(table->destination), SAMPLE_OF(table), condition, most), NULL);
