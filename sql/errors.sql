@@ -216,7 +216,7 @@ CREATE TRIGGER raise_on_deeds AFTER INSERT ON errors_dst.deed REFERENCING NEW TA
 SELECT copied FROM factmerge_merge('errors_src', 'errors_dst');
 :unchanged;
 DROP TRIGGER raise_on_deeds ON errors_dst.deed;
-CREATE FUNCTION errors_dst.divide(errors_dst.deed) RETURNS void LANGUAGE sql AS 'SELECT 1 / 0';
+CREATE FUNCTION errors_dst.divide(errors_dst.deed) RETURNS void LANGUAGE sql AS 'SELECT 1 / ($1.person - $1.person)';
 SELECT factmerge_add_handler('errors_dst.deed', 'errors_dst.divide');
 SELECT errors_fingerprint() AS before \gset
 SELECT copied FROM factmerge_merge('errors_src', 'errors_dst');

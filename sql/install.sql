@@ -10,11 +10,13 @@ CREATE EXTENSION factmerge SCHEMA "Merge tools";
 SELECT extname, nspname, extversion, extrelocatable
 FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'factmerge';
 
--- Every object, its kind and its schema
+-- Every object, its kind and its schema, but for types that belong to tables:
+-- before PostgreSQL 17 these are no members themselves
 SELECT o.type, o.identity
-FROM pg_depend, pg_identify_object(classid, objid, 0) AS o
+FROM pg_depend d, pg_identify_object(classid, objid, 0) AS o
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'factmerge')
+  AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid AND (t.typrelid <> 0 OR t.typelem <> 0))
 ORDER BY o.type COLLATE "C", o.identity COLLATE "C";
 -- What a user calls starts with factmerge_; nothing runs with its owner's rights
 SELECT p.oid::regprocedure, pg_get_function_result(p.oid) LIKE 'SETOF%' OR proretset AS returns_set, provolatile, proisstrict, proparallel, prosecdef

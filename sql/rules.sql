@@ -51,7 +51,8 @@ CALL add_edges('north', 'p>q q>r r>s');
 SELECT paths('north');
 -- Declared again, it is another rule; what it reads has changed, and so has what has triggers
 SELECT factmerge_add_rule('two hops', 'north.path(a, c)', 'SELECT p.id, p.id FROM point p WHERE p.name = ''z''');
-SELECT name, body, query FROM factmerge_rules('north');
+-- From PostgreSQL 16 on, the server leaves the name of a table out that is the only one
+SELECT name, body, replace(query, 'p.', '') AS query FROM factmerge_rules('north');
 SELECT tgname, tgrelid::regclass FROM pg_trigger WHERE tgfoid = 'factmerge.apply_rules()'::regprocedure ORDER BY 2;
 INSERT INTO north.point (name) VALUES ('z');
 SELECT paths('north');
@@ -262,7 +263,7 @@ RESET ROLE;
 SET ROLE rules_clerk;
 SELECT factmerge_add_rule('mine', 'owned.pair(v, w)', 'SELECT w, w FROM word');
 SELECT factmerge_drop_rule('pairs', 'owned');
-SELECT * FROM factmerge_rules('owned');
+SELECT name, target, columns, replace(query, 'q.', '') AS query, body FROM factmerge_rules('owned');
 RESET ROLE;
 CREATE SCHEMA hostile;
 GRANT ALL ON SCHEMA hostile TO rules_clerk;

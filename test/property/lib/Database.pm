@@ -47,6 +47,12 @@ sub come_back {
     die $@;
 }
 
+# PostgreSQL 16 has given it another name
+sub parallel_setting {
+    my ($self) = @_;
+    return $self->{dbh}{pg_server_version} >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode';
+}
+
 sub do {
     my ($self, $sql) = @_;
     return unless length $sql;

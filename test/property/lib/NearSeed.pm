@@ -29,7 +29,7 @@ my @SETTINGS = (
     'enable_hashjoin = off', 'enable_nestloop = off', 'enable_mergejoin = off',
     'enable_hashjoin = off; SET LOCAL enable_mergejoin = off',
     'enable_seqscan = off', 'enable_sort = off', 'work_mem = 64', 'join_collapse_limit = 1',
-    'force_parallel_mode = on; SET LOCAL parallel_setup_cost = 0; SET LOCAL min_parallel_table_scan_size = 0',
+    'debug_parallel_query = on; SET LOCAL parallel_setup_cost = 0; SET LOCAL min_parallel_table_scan_size = 0',
     'factmerge.rebuild_indexes = on', "timezone = 'Europe/Oslo'", "datestyle = 'SQL, DMY'",
     'search_path = pg_temp, public',
 );
@@ -161,6 +161,8 @@ sub check_sides {
 
 sub check_setting {
     my ($self, $setting) = @_;
+    my $parallel = $self->{database}->parallel_setting;
+    $setting =~ s/debug_parallel_query/$parallel/;
     $self->{database}->in_vain(sub { $self->merge('a', 'b', undef, $setting) });
 }
 
