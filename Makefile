@@ -78,7 +78,12 @@ demo:
 bench:
 	@test/run bench $(BENCH_ARGS)
 
+# By hand, as root: other releases of Debian, for their PostgreSQL
+versions:
+	@test/versions $(if $(ROOTS),-d "$(ROOTS)") $(if $(MIRROR),-m "$(MIRROR)") \
+		$(if $(RELEASES),-r "$(RELEASES)") $(SUITES)
+
 help:
 	@test/run help
 
-.PHONY: test property sanitize demo bench help
+.PHONY: test property sanitize demo bench versions help
