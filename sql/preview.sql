@@ -41,7 +41,8 @@ DECLARE
     part text;
     relation record;
 BEGIN
-    SELECT string_agg(concat(relname, relkind, relnatts, relfilenode, relhastriggers, relowner), ',' ORDER BY c.oid) INTO result
+    SELECT string_agg(concat(relname, relkind, relnatts, relfilenode, (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid), relowner),
+                      ',' ORDER BY c.oid) INTO result
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname IN ('preview_src', 'preview_dst', 'factmerge') OR nspname LIKE 'pg_temp%' AND pg_table_is_visible(c.oid);
     FOR relation IN
