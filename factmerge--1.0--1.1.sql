@@ -142,7 +142,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'factmerge_forget_source'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
-'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables';
+'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables, an unfinished merge into them';
 
 /*
  * Merging again
@@ -177,4 +177,4 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'factmerge_remove_provenance'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_remove_provenance(name) IS
-'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Errors: not the owner of a table, a column that something depends on';
+'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Errors: not the owner of a table, a column that something depends on, an unfinished merge';

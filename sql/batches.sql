@@ -86,6 +86,8 @@ CALL make_harbour('harbour_two');
 SELECT factmerge_merge('harbour_src', 'harbour_dst');
 \echo :LAST_ERROR_SQLSTATE
 CALL factmerge_merge_in_batches('harbour_two', 'harbour_dst');
+SELECT factmerge_forget_source('harbour_src', 'harbour_dst');
+SELECT factmerge_remove_provenance('harbour_dst');
 \set VERBOSITY default
 SELECT outcome, facts FROM factmerge_preview('harbour_src', 'harbour_dst', 0) WHERE fact_table = 'ship';
 -- Renamed, and with more facts on either side, it is gone on with

@@ -74,38 +74,38 @@ CanBeSliced(Merge *merge, FactTable *table, List *relations)
 }
 
 /*
- * The condition on merge m to be an unfinished one into the destination of this, as long
- * as that has not been dropped.
+ * The condition on merge m to be an unfinished one into a schema, as long as that has
+ * not been dropped.
  */
 static char *
-IsUnfinished(Merge *merge)
+IsUnfinished(Oid schema)
 {
 	return psprintf("m.unfinished AND EXISTS (SELECT FROM pg_catalog.pg_class AS c"
-					" WHERE c.oid = m.destination_table AND c.relnamespace = %u)",
-					FindSchema(merge->destination));
+					" WHERE c.oid = m.destination_table AND c.relnamespace = %u)", schema);
 }
 
 /*
- * Refuse to merge into a destination that is between two states.
+ * Refuse to do anything with a destination that is between two states.
  */
 void
-RefuseUnfinished(Merge *merge)
+RefuseUnfinished(Oid schema)
 {
+	const char *destination = get_namespace_name(schema);
 	char	  **row;
 
-	if (merge->batches || !KnowsSourceTables())
+	if (!KnowsSourceTables())
 		return;
 	row = SqlFetchRow(InvalidSnapshot,
 					  psprintf("SELECT m.merge_id, m.source FROM factmerge.merge AS m WHERE %s LIMIT 1",
-							   IsUnfinished(merge)), NULL);
+							   IsUnfinished(schema)), NULL);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a merge into schema \"%s\" is unfinished", merge->destination),
+				 errmsg("a merge into schema \"%s\" is unfinished", destination),
 				 errdetail("Merge %s, of source \"%s\", is done in batches and has not come to its end.", row[0], row[1]),
 				 errhint("Go on with CALL %s.factmerge_merge_in_batches(%s, %s), or take it back with factmerge_undo(%s).",
 						 quote_identifier(TypeSchema(ProvenanceType())), quote_literal_cstr(row[1]),
-						 quote_literal_cstr(merge->destination), row[0])));
+						 quote_literal_cstr(destination), row[0])));
 }
 
 /*
@@ -119,7 +119,7 @@ FindUnfinished(Merge *merge)
 										   " WHERE c.oid = m.source_table), m.source = %s) THEN 1 END"
 										   " FROM factmerge.merge AS m WHERE %s LIMIT 1",
 										   FindSchema(merge->source), quote_literal_cstr(merge->source),
-										   IsUnfinished(merge)), NULL);
+										   IsUnfinished(FindSchema(merge->destination))), NULL);
 
 	if (row && row[2] == NULL)
 		ereport(ERROR,

@@ -234,7 +234,7 @@ typedef struct Merge
 	List	   *others;			/* of FactTable: only the destination has them */
 	List	   *rules;			/* of Rule, see rule.h: of the destination */
 	bool		from_destination;	/* its events are replayed, not the source's */
-	List	   *event_tables;	/* of char *: to be dropped in the end */
+	List	   *event_tables;	/* of char *: temporary, to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	struct Batches *batches;	/* NULL unless it is done in some, see batch.c */
@@ -458,7 +458,7 @@ extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
 
 /* batch.c */
-extern void RefuseUnfinished(Merge *merge);
+extern void RefuseUnfinished(Oid schema);
 extern bool IsSliced(Merge *merge, FactTable *table);
 extern void TakeSlice(Merge *merge, FactTable *table);
 

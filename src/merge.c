@@ -15,7 +15,8 @@
  * Marking comes before dumping so that the tags of copied facts can be written
  * with them.  Everything happens in the caller's transaction.  A dry run does
  * the same in a subtransaction, and takes it back; a preview (preview.c) does
- * so after the matching.
+ * so after the matching.  Only a merge in batches (batch.c) takes several
+ * transactions.
  *
  *-------------------------------------------------------------------------
  */
@@ -103,7 +104,8 @@ OpenSchemas(Merge *merge)
 	if (!merge->preview)
 	{
 		LockDestination(merge);
-		RefuseUnfinished(merge);
+		if (merge->batches == NULL)
+			RefuseUnfinished(destination);
 	}
 	LockTables(merge);
 

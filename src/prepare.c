@@ -60,6 +60,7 @@ RemoveColumns(Datum *values, bool *nulls, void *arg)
 Datum
 factmerge_remove_provenance(PG_FUNCTION_ARGS)
 {
+	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
 	SqlArgs		args = {0};
 	int			count = 0;
 	int			nest_level;
@@ -67,7 +68,8 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 	SqlConnect();
 	nest_level = NewGUCNestLevel();
 	LockSearchPath();
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(FindSchema(NameStr(*PG_GETARG_NAME(0)))));
+	RefuseUnfinished(schema);
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(schema));
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(ProvenanceType()));
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)"

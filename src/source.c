@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "factmerge.h"
@@ -110,6 +111,7 @@ ForgetMap(Datum *values, bool *nulls, void *arg)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of table %s", QualifiedRelation(fact_table)),
 				 errhint("A source is forgotten by whoever owns the fact tables of the destination.")));
+	RefuseUnfinished(get_rel_namespace(fact_table));
 	SqlUtility(psprintf("DROP TABLE %s", TextDatumGetCString(values[0])));
 	++*(int *) arg;
 }
