@@ -342,12 +342,7 @@ factmerge_merge_in_batches(PG_FUNCTION_ARGS)
 	Batches		batches = {0};
 	ListCell   *lc;
 
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of factmerge_merge_in_batches() is null"),
-					 errhint("Name the source and the destination.")));
+	RequireArguments(fcinfo, "factmerge_merge_in_batches()");
 	if (PG_GETARG_INT32(2) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

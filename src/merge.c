@@ -298,12 +298,7 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	Counts		totals;
 	Datum		row;
 
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of factmerge_merge() is null"),
-					 errhint("Name the source and the destination.")));
+	RequireArguments(fcinfo, "factmerge_merge()");
 	SqlConnect();
 	merge = MergeSchemas(NameStr(*PG_GETARG_NAME(0)), NameStr(*PG_GETARG_NAME(1)),
 						 PG_GETARG_BOOL(2), true, &totals);

@@ -39,6 +39,7 @@ typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 
 extern void SqlConnect(void);
 extern void SqlConnectNonatomic(void);
+extern void RequireArguments(FunctionCallInfo fcinfo, const char *function);
 extern void RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure,
 								 const char *reason);
 extern void SqlCommit(void);

@@ -135,12 +135,7 @@ factmerge_run(PG_FUNCTION_ARGS)
 {
 	Run			run = {.wait = PG_GETARG_BOOL(2),.started_at = GetCurrentTimestamp()};
 
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of factmerge_run() is null"),
-					 errhint("Name the source and the destination.")));
+	RequireArguments(fcinfo, "factmerge_run()");
 	RequireNonatomicCall(fcinfo, "factmerge_run()", "It has to commit that a merge has failed.");
 	SqlConnectNonatomic();
 	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));

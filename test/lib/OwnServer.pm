@@ -146,6 +146,18 @@ sub connect {
     return $dbh;
 }
 
+# The same, as soon as the server is up: one that has been killed takes a moment
+sub connect_patiently {
+    my ($self, $database) = @_;
+    my $end = time + $PATIENCE;
+    while (1) {
+        my $dbh = eval { $self->connect($database) };
+        return $dbh if $dbh;
+        die $@ if time > $end;
+        select undef, undef, undef, 0.05;
+    }
+}
+
 # What programs have said
 sub output {
     my ($self) = @_;

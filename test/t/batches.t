@@ -31,16 +31,7 @@ note("CRASH_SEED=$seed");
 
 my $server = OwnServer->new('batches', 54335, 'max_wal_size = 4GB', 'log_min_messages = fatal');
 
-sub connect_to {
-    my ($database) = @_;
-    my $end = time + $patience;
-    while (1) {
-        my $dbh = eval { $server->connect($database) };
-        return $dbh if $dbh;
-        die $@ if time > $end;
-        sleep 0.05;
-    }
-}
+sub connect_to { return $server->connect_patiently(@_) }
 
 sub copy {
     my ($name) = @_;
