@@ -4,9 +4,10 @@
  *	  facts that are the same but differ outside of the key
  *
  * The destination's value stays; what the source says otherwise is recorded in
- * factmerge.conflict, one row per fact and column.  The values are made text as
- * the caller and written by the extension's owner, by way of a temporary table,
- * so that nothing of the user's is evaluated with the owner's rights.
+ * factmerge.conflict, one row per fact and column, by the merge that meets the fact.
+ * The values are made text as the caller and written by the extension's owner, by way
+ * of a temporary table, so that nothing of the user's is evaluated with the owner's
+ * rights.
  *
  *-------------------------------------------------------------------------
  */

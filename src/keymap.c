@@ -20,8 +20,9 @@
  * the columns that the numbers stand for.  It tells sources by their tables, which
  * may be renamed.
  *
- * A source that is merged again is matched anew, into rows of the new merge;
- * SettleKeyMap() then reconciles them with those of earlier merges.
+ * Facts of a source that is merged again, as far as they are looked at (fresh.c), are
+ * matched anew, into rows of the new merge; SettleKeyMap() then reconciles them with
+ * those of earlier merges.
  *
  *-------------------------------------------------------------------------
  */
