@@ -246,8 +246,7 @@ BEGIN
         CASE WHEN tagged('b', merged.merge_id, 'source') <> merged.copied THEN 'not all that was copied has the tag' END),
         '', shape || ': nothing lost, altered or invented');
     RETURN NEXT is(concat_ws(E'\n',
-        CASE WHEN (again.in_both, again.copied, again.conflicts) IS DISTINCT FROM (merged.source_facts, 0::bigint, 0::bigint)
-            THEN words(again) END,
+        CASE WHEN again.copied IS DISTINCT FROM 0 OR again.in_both <> merged.source_facts THEN words(again) END,
         difference(after, state('b'))),
         '', shape || ': merging again changes nothing');
 END $body$;
