@@ -38,12 +38,23 @@ ALTER TABLE factmerge.conflict DROP CONSTRAINT conflict_merge_id_fkey;
 
 ALTER TABLE factmerge.merge
 	ADD COLUMN trimmed boolean NOT NULL DEFAULT false,
-	ADD COLUMN undone boolean NOT NULL DEFAULT false,
-	ADD COLUMN unfinished boolean NOT NULL DEFAULT false;
+	ADD COLUMN undone boolean NOT NULL DEFAULT false;
+
+/*
+ * Every merge asks for these, but would not have the history in its way under
+ * SERIALIZABLE, so that they are a table of their own
+ */
+CREATE TABLE factmerge.unfinished (
+	merge_id bigint PRIMARY KEY
+);
+COMMENT ON TABLE factmerge.unfinished IS 'merges in batches that have not come to their end';
+GRANT SELECT ON factmerge.unfinished TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.unfinished', '');
 
 CREATE VIEW factmerge_history AS
 SELECT m.merge_id, m.source, m.destination,
-	CASE WHEN m.undone THEN 'undone' WHEN m.unfinished THEN 'unfinished' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
+	CASE WHEN m.undone THEN 'undone' WHEN EXISTS (SELECT FROM factmerge.unfinished AS u
+		WHERE u.merge_id OPERATOR(pg_catalog.=) m.merge_id) THEN 'unfinished' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
 	m.fact_tables, m.source_facts, m.in_both, m.copied, m.conflicts, m.events, m.skipped_categorically, m.skipped_in_both,
 	m.skipped_friends_in_both, m.skipped_one_sided, m.unhandled, m.replayed, m.derived,
 	NULL::pg_catalog.text AS sqlstate, NULL::pg_catalog.text AS message, NULL::pg_catalog.text AS detail,

@@ -74,14 +74,50 @@ CanBeSliced(Merge *merge, FactTable *table, List *relations)
 }
 
 /*
+ * Whether there is any unfinished merge, into whatever schema.
+ */
+static bool
+IsAnyUnfinished(void)
+{
+	return KnowsSourceTables() &&
+		SqlFetchRow(InvalidSnapshot, "SELECT 1 FROM factmerge.unfinished LIMIT 1", NULL) != NULL;
+}
+
+/*
  * The condition on merge m to be an unfinished one into a schema, as long as that has
  * not been dropped.
  */
 static char *
 IsUnfinished(Oid schema)
 {
-	return psprintf("m.unfinished AND EXISTS (SELECT FROM pg_catalog.pg_class AS c"
+	return psprintf("EXISTS (SELECT FROM factmerge.unfinished AS u WHERE u.merge_id = m.merge_id)"
+					" AND EXISTS (SELECT FROM pg_catalog.pg_class AS c"
 					" WHERE c.oid = m.destination_table AND c.relnamespace = %u)", schema);
+}
+
+/*
+ * Note that a merge is unfinished.
+ */
+static void
+NoteUnfinished(Merge *merge)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	(void) SqlExecuteAsOwner("INSERT INTO factmerge.unfinished (merge_id) VALUES ($1)", &args);
+}
+
+/*
+ * Note that a merge is not unfinished any more, if it has been.
+ */
+void
+NoteFinished(Merge *merge)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	if (IsAnyUnfinished())
+		(void) SqlExecuteAsOwner("DELETE FROM factmerge.unfinished WHERE merge_id = $1", &args);
 }
 
 /*
@@ -93,7 +129,7 @@ RefuseUnfinished(Oid schema)
 	const char *destination = get_namespace_name(schema);
 	char	  **row;
 
-	if (!KnowsSourceTables())
+	if (!IsAnyUnfinished())
 		return;
 	row = SqlFetchRow(InvalidSnapshot,
 					  psprintf("SELECT m.merge_id, m.source FROM factmerge.merge AS m WHERE %s LIMIT 1",
@@ -139,7 +175,10 @@ BeginBatches(Merge *merge, void *arg)
 
 	merge->id = FindUnfinished(merge);
 	if (merge->id == 0)
+	{
 		BeginHistory(merge);
+		NoteUnfinished(merge);
+	}
 	(void) AddProvenanceColumns(merge->tables);
 	batches->merge_id = merge->id;
 	before = MemoryContextSwitchTo(batches->context);
@@ -311,6 +350,7 @@ FinishBatches(Merge *merge, void *arg)
 		if (IsSliced(merge, lfirst(lc)))
 		AddSlices(merge, lfirst(lc));
 	ReplayAndReport(merge, &totals);
+	NoteFinished(merge);
 }
 
 /*

@@ -459,6 +459,7 @@ extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 
 /* batch.c */
 extern void RefuseUnfinished(Oid schema);
+extern void NoteFinished(Merge *merge);
 extern bool IsSliced(Merge *merge, FactTable *table);
 extern void TakeSlice(Merge *merge, FactTable *table);
 

@@ -173,12 +173,11 @@ BeginHistory(Merge *merge)
 	SqlAddArg(&args, REGCLASSOID,
 			  ObjectIdGetDatum(IsTemporary(first->source) ? InvalidOid : first->source));
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(first->destination));
-	SqlAddArg(&args, BOOLOID, BoolGetDatum(merge->batches != NULL));
 	BecomeExtensionOwner(&caller);
 	merge->id = SqlFetchInt64(InvalidSnapshot,
 							  KnowsSourceTables() ?
-							  "INSERT INTO factmerge.merge (source, destination, merged_by, merged_at, source_table, destination_table, unfinished)"
-							  " VALUES ($1, $2, $3, $4, NULLIF($5, 0::pg_catalog.oid), $6, $7) RETURNING merge_id" :
+							  "INSERT INTO factmerge.merge (source, destination, merged_by, merged_at, source_table, destination_table)"
+							  " VALUES ($1, $2, $3, $4, NULLIF($5, 0::pg_catalog.oid), $6) RETURNING merge_id" :
 							  "INSERT INTO factmerge.merge (source, destination, merged_by, merged_at)"
 							  " VALUES ($1, $2, $3, $4) RETURNING merge_id", &args);
 	BecomeCallerAgain(&caller);
@@ -207,9 +206,9 @@ EndHistory(Merge *merge, Counts *totals)
 	SqlAddArg(&args, INT4OID, Int32GetDatum(list_length(merge->tables)));
 	SqlAddArg(&args, INTERVALOID, Elapsed(merge));
 	AddCountArgs(&args, totals);
-	SqlExecuteAsOwner(psprintf("UPDATE factmerge.merge SET (fact_tables, elapsed, " COUNT_COLUMNS ")"
-							   " = ROW ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)%s"
-							   " WHERE merge_id = $1", merge->batches ? ", unfinished = false" : ""), &args);
+	SqlExecuteAsOwner("UPDATE factmerge.merge SET (fact_tables, elapsed, " COUNT_COLUMNS ")"
+					  " = ROW ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+					  " WHERE merge_id = $1", &args);
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);

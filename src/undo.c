@@ -177,7 +177,8 @@ UndoMerge(Merge *merge, void *arg)
 	}
 	AtEOXact_GUC(true, nest_level);
 	(void) SqlExecuteAsOwner("DELETE FROM factmerge.conflict AS c WHERE c.merge_id = $1", &args);
-	(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET undone = true, unfinished = false WHERE m.merge_id = $1", &args);
+	NoteFinished(merge);
+	(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET undone = true WHERE m.merge_id = $1", &args);
 }
 
 /*
