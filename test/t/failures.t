@@ -532,7 +532,8 @@ for my $of (qw(first later)) {
     cmp_ok($workers, '>', 0, '... which it has taken');
     my @hogs = map { connect_to('victim') } 1 .. 2;
     for my $hog (@hogs) {
-        $hog->do('SET force_parallel_mode = on');
+        # PostgreSQL 16 has given it another name
+        $hog->do('SET ' . ($hog->{pg_server_version} >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode') . ' = on');
         $hog->do('SELECT pg_sleep(3600)', { pg_async => PG_ASYNC });
     }
     ok(wait_for(sub { $watcher->selectrow_array(q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'parallel worker'}) }),
