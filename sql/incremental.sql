@@ -91,6 +91,11 @@ SELECT looks_at_known();
 UPDATE grow_src.plant SET colour = 'gold' WHERE name = 'quince';
 SELECT * FROM merge();
 UPDATE grow_src.plant SET colour = 'yellow' WHERE name = 'quince';
+-- ... all of them, too
+BEGIN;
+UPDATE grow_src.graft SET year = year + 1;
+SELECT * FROM merge();
+ROLLBACK;
 UPDATE grow_src.plant SET name = 'cydonia' WHERE name = 'quince';
 SELECT * FROM merge();
 UPDATE grow_src.plant SET name = 'quince' WHERE name = 'cydonia';

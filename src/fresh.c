@@ -233,9 +233,14 @@ CountPairs(Merge *merge, FactTable *table)
 	char	  **row;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT pg_catalog.count(*), pg_catalog.count(s.ctid) FROM %s AS m LEFT JOIN %s AS s ON ",
-					 table->map, table->fresh);
-	AppendMapJoin(&sql, table, "m", "source", "s");
+	if (table->fresh_facts == 0)
+		appendStringInfo(&sql, "SELECT pg_catalog.count(*), 0 FROM %s AS m", table->map);
+	else
+	{
+		appendStringInfo(&sql, "SELECT pg_catalog.count(*), pg_catalog.count(s.ctid) FROM %s AS m LEFT JOIN %s AS s ON ",
+						 table->map, table->fresh);
+		AppendMapJoin(&sql, table, "m", "source", "s");
+	}
 	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
 	table->met = pg_strtoint64(row[1]);
 	return pg_strtoint64(row[0]);
@@ -254,8 +259,6 @@ TakeWrittenSince(Merge *merge, FactTable *table, const char *horizon)
 	table->known = SqlFetchInt64(merge->snapshot,
 								 psprintf("SELECT pg_catalog.count(*) FROM %s AS s WHERE %s",
 										  QualifiedRelation(table->source), before), NULL);
-	if (table->known == 0)
-		return;
 	PutAside(merge, table, psprintf("NOT %s", before));
 	table->repeated = CountPairs(merge, table) == table->known + table->met;
 }
