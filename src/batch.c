@@ -23,9 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "eventlog.h"
 #include "factmerge.h"
-#include "samerule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_merge_in_batches);
 
@@ -59,9 +57,8 @@ CanBeSliced(Merge *merge, FactTable *table, List *relations)
 {
 	ListCell   *lc;
 
-	if (!table->keyed || table->sameness == NIL || table->rule || MayFold(table) ||
-		FindEventLog(merge->tables) || !IsMatchedAlone(merge, table) ||
-		IsTemporary(table->source) || !TellsTransactions(table->source))
+	if (!IsToldByKeys(merge, table) || MayFold(table) || !IsMatchedAlone(merge, table) ||
+		!TellsTransactions(table->source))
 		return false;
 	foreach(lc, table->references)
 	{
@@ -231,7 +228,7 @@ NoteEnd(Merge *merge, FactTable *table)
 	}
 	if (slice->after)
 		pfree(slice->after);
-	slice->after = MemoryContextStrdup(merge->slice_context, after.data);
+	slice->after = MemoryContextStrdup(merge->batches->context, after.data);
 }
 
 /*
@@ -295,7 +292,6 @@ MergeSlice(Merge *merge, void *arg)
 
 	merge->id = batches->merge_id;
 	merge->slice = &batches->slice;
-	merge->slice_context = batches->context;
 	TakeFacts(merge);
 	DropTemporaryTables(merge);
 }

@@ -275,7 +275,7 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		column->recollated = OidIsValid(to->attcollation) &&
 			to->attcollation != from->attcollation;
 		column->nullable = !IsNeverNull(destination, to) ||
-			(source && !IsNeverNull(source, from) && !(source && source->rd_rel->relkind == RELKIND_FOREIGN_TABLE));
+			(source && !IsNeverNull(source, from) && source->rd_rel->relkind != RELKIND_FOREIGN_TABLE);
 		column->generated = to->attgenerated != '\0';
 		if (source)
 			column->conversion = ChooseConversion(source, from, destination, to);

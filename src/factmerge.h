@@ -239,7 +239,6 @@ typedef struct Merge
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	struct Batches *batches;	/* NULL unless it is done in some, see batch.c */
 	struct Slice *slice;		/* the facts that this transaction takes */
-	MemoryContext slice_context;	/* that outlives it */
 	char	   *search_path;	/* the caller's */
 	instr_time	start;
 } Merge;
@@ -334,6 +333,7 @@ extern bool HasNothingNew(FactTable *table);
 extern bool FoundNothingNew(Merge *merge);
 extern void ChooseFacts(Merge *merge, FactTable *table, bool alone);
 extern void NoteHorizons(Merge *merge);
+extern bool IsToldByKeys(Merge *merge, FactTable *table);
 extern bool TellsTransactions(Oid relation);
 extern void PutAside(Merge *merge, FactTable *table, const char *condition);
 

@@ -95,15 +95,25 @@ RefersToFolds(FactTable *table)
 }
 
 /*
+ * Whether the facts of a table are told by keys alone, so that each can be matched by
+ * itself.
+ */
+bool
+IsToldByKeys(Merge *merge, FactTable *table)
+{
+	return table->keyed && table->sameness != NIL && !table->rule &&
+		FindEventLog(merge->tables) == NULL && !IsTemporary(table->source);
+}
+
+/*
  * Whether what the key map has of a table can be taken as it is: where facts are the
  * same by keys, and stay so.
  */
 static bool
 CanBeRepeated(Merge *merge, FactTable *table)
 {
-	return !merge->preview && FindEventLog(merge->tables) == NULL && KnowsSourceTables() &&
-		table->has_tags && table->keyed && table->sameness != NIL && !table->rule &&
-		!RefersToFolds(table) && !IsTemporary(table->source);
+	return !merge->preview && KnowsSourceTables() && table->has_tags &&
+		IsToldByKeys(merge, table) && !RefersToFolds(table);
 }
 
 /*
@@ -319,7 +329,8 @@ TakeUnmet(Merge *merge, FactTable *table)
 	facts = SqlFetchInt64(merge->snapshot,
 						  psprintf("SELECT pg_catalog.count(*) FROM %s", QualifiedRelation(table->source)), NULL);
 	CountDestinationFacts(merge, table);
-	table->known = CountPairs(merge, table);
+	table->known = SqlFetchInt64(merge->snapshot,
+								 psprintf("SELECT pg_catalog.count(*) FROM %s", table->map), NULL);
 	table->repeated = true;
 	if (table->known + table->fresh_facts != facts)
 		ereport(ERROR,
@@ -338,7 +349,6 @@ TakeUnmet(Merge *merge, FactTable *table)
 void
 ChooseFacts(Merge *merge, FactTable *table, bool alone)
 {
-	bool		fetched = IsFetched(table->source);
 	int64		tagged;
 	char	   *horizon;
 
@@ -361,9 +371,10 @@ ChooseFacts(Merge *merge, FactTable *table, bool alone)
 		else if (horizon && TellsTransactions(table->source) && HasAllTagged(merge, table, tagged))
 			TakeWrittenSince(merge, table, horizon);
 	}
-	if (!table->repeated)
-		LookAtAll(merge, table);
-	if (fetched && !table->repeated)
+	if (table->repeated)
+		return;
+	LookAtAll(merge, table);
+	if (IsFetched(table->source))
 		PutAside(merge, table, "true");
 }
 
