@@ -116,9 +116,11 @@ GRANT SELECT ON factmerge_progress TO PUBLIC;
 ALTER TABLE factmerge.key_map
 	ADD COLUMN source_table regclass,
 	ADD COLUMN horizon xid8,
+	ADD COLUMN next_transaction xid8,
 	ADD COLUMN system_identifier bigint,
 	ADD COLUMN tagged bigint;
 COMMENT ON COLUMN factmerge.key_map.horizon IS 'what transactions before it have written to the source is mapped';
+COMMENT ON COLUMN factmerge.key_map.next_transaction IS 'what transactions from it on have written to the source has come after the merge';
 COMMENT ON COLUMN factmerge.key_map.system_identifier IS 'of the database cluster that numbered the transactions, see pg_control_system()';
 COMMENT ON COLUMN factmerge.key_map.tagged IS 'how many facts of the table belonged to a merge when the last merge into it had ended';
 ALTER TABLE factmerge.key_map DROP CONSTRAINT key_map_pkey;

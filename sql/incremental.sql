@@ -234,6 +234,19 @@ ROLLBACK;
 SELECT factmerge.is_before('3', '4'), factmerge.is_before('4', '4'), factmerge.is_before('5', '4'),
     factmerge.is_before('4294967295', '4294967300'), factmerge.is_before('3', '4294967295'), factmerge.is_before('2', '4');
 
+-- A copy that has been edited is no fact that has been written anew, even if all of it
+-- is one transaction; but what comes after it is
+BEGIN;
+INSERT INTO grow_two.plant (name, colour) VALUES ('teak', 'brown'), ('sloe', 'blue');
+SELECT * FROM merge('grow_two');
+UPDATE grow_dst.plant SET colour = 'black' WHERE name IN ('teak', 'sloe');
+SELECT * FROM merge('grow_two');
+SELECT key, column_name, source_value, destination_value FROM factmerge_conflicts() WHERE source_value IN ('brown', 'blue');
+SAVEPOINT later;
+UPDATE grow_two.plant SET colour = 'white' WHERE name = 'sloe';
+SELECT * FROM merge('grow_two');
+ROLLBACK;
+
 -- A dry run does the same, and leaves no trace
 INSERT INTO grow_two.plant (name) VALUES ('box');
 SELECT source_facts, in_both, copied FROM factmerge_merge('grow_two', 'grow_dst', true);

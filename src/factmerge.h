@@ -210,6 +210,7 @@ typedef struct FactTable
 	int64		known;			/* how many others the key map has */
 	int64		met;			/* how many of the fresh ones it has, too */
 	bool		repeated;		/* what is not fresh is known */
+	char	   *next_transaction;	/* the first one after the last merge */
 	int64		tagged;			/* how many of the destination's facts belong to
 								 * a merge */
 	bool		tagged_counted;	/* ... by now */
@@ -335,6 +336,7 @@ extern void ChooseFacts(Merge *merge, FactTable *table, bool alone);
 extern void NoteHorizons(Merge *merge);
 extern bool IsToldByKeys(Merge *merge, FactTable *table);
 extern bool TellsTransactions(Oid relation);
+extern char *WrittenBefore(const char *alias, const char *transaction);
 extern void PutAside(Merge *merge, FactTable *table, const char *condition);
 
 /* match.c */

@@ -8,7 +8,9 @@
  * oldest transaction that was still running when the last merge took its snapshot.
  * Whatever a transaction before the horizon has written was there then; the others
  * are fresh, and put into a temporary table that takes the source's place.
- * An updated row is a fresh one, and is compared with what it has been merged as.
+ * An updated row is a fresh one, and is compared with what it has been merged as.  That
+ * it has been written anew is sure only of transactions that began after the merge, the
+ * first of which is noted, too: others may be older than it, and be the merge's own.
  *
  * That is relied upon only where counting bears it out: the source still has as many
  * facts as the key map, but for those that are new, and the destination as many that
@@ -208,7 +210,8 @@ LookAtAll(Merge *merge, FactTable *table)
 
 /*
  * What the register of key maps knows of the last merge of a table from this very
- * source: the number of tagged facts, and the horizon or NULL; false if nothing.
+ * source: the number of tagged facts, and the horizon or NULL, with what came after;
+ * false if nothing.
  */
 static bool
 LastMerge(FactTable *table, int64 *tagged, char **horizon)
@@ -220,7 +223,7 @@ LastMerge(FactTable *table, int64 *tagged, char **horizon)
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->source));
 	SqlAddArg(&args, INT8OID, Int64GetDatum((int64) GetSystemIdentifier()));
 	row = SqlFetchRow(InvalidSnapshot,
-					  psprintf("SELECT k.tagged, CASE WHEN k.system_identifier = $2 THEN k.horizon END"
+					  psprintf("SELECT k.tagged, CASE WHEN k.system_identifier = $2 THEN k.horizon END, k.next_transaction"
 							   " FROM factmerge.key_map AS k WHERE k.map = %s::pg_catalog.regclass"
 							   " AND k.source_table = $1 AND k.tagged IS NOT NULL",
 							   quote_literal_cstr(table->map)), &args);
@@ -228,6 +231,7 @@ LastMerge(FactTable *table, int64 *tagged, char **horizon)
 		return false;
 	*tagged = pg_strtoint64(row[0]);
 	*horizon = row[1];
+	table->next_transaction = row[2];
 	if (*horizon && next - strtou64(*horizon, NULL, 10) > FARTHEST_HORIZON)
 		*horizon = NULL;
 	return true;
@@ -257,14 +261,23 @@ CountPairs(Merge *merge, FactTable *table)
 }
 
 /*
+ * SQL for whether a row was written before a transaction.
+ */
+char *
+WrittenBefore(const char *alias, const char *transaction)
+{
+	return psprintf("factmerge.is_before(%s.xmin, %s::pg_catalog.xid8)", alias,
+					quote_literal_cstr(transaction));
+}
+
+/*
  * Put the facts aside that have been written since a horizon, if the others are those
  * that the key map has.
  */
 static void
 TakeWrittenSince(Merge *merge, FactTable *table, const char *horizon)
 {
-	char	   *before = psprintf("factmerge.is_before(s.xmin, %s::pg_catalog.xid8)",
-								  quote_literal_cstr(horizon));
+	char	   *before = WrittenBefore("s", horizon);
 
 	table->known = SqlFetchInt64(merge->snapshot,
 								 psprintf("SELECT pg_catalog.count(*) FROM %s AS s WHERE %s",
@@ -399,19 +412,21 @@ HorizonOf(Merge *merge)
 static void
 NoteHorizon(Merge *merge, FactTable *table)
 {
-	SqlArgs		args = {0};
-	char	   *is_ours = psprintf("k.map = %s::pg_catalog.regclass", quote_literal_cstr(table->map));
+	SqlArgs		tagged = {0};
+	SqlArgs		reached = {0};
 
 	if (!table->tagged_counted)
 		CountDestinationFacts(merge, table);
-	SqlAddArg(&args, INT8OID, Int64GetDatum(table->tagged));
-	SqlAddArg(&args, XID8OID, FullTransactionIdGetDatum(HorizonOf(merge)));
-	SqlAddArg(&args, INT8OID, Int64GetDatum((int64) GetSystemIdentifier()));
-	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	SqlExecuteAsOwner(psprintf("UPDATE factmerge.key_map AS k SET tagged = $1,"
-							   " horizon = CASE WHEN %s THEN $2 ELSE k.horizon END,"
-							   " system_identifier = CASE WHEN %s THEN $3 ELSE k.system_identifier END"
-							   " WHERE k.fact_table = $4", is_ours, is_ours), &args);
+	SqlAddArg(&tagged, INT8OID, Int64GetDatum(table->tagged));
+	SqlAddArg(&tagged, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	SqlExecuteAsOwner("UPDATE factmerge.key_map SET tagged = $1 WHERE fact_table = $2", &tagged);
+
+	SqlAddArg(&reached, XID8OID, FullTransactionIdGetDatum(HorizonOf(merge)));
+	SqlAddArg(&reached, XID8OID, FullTransactionIdGetDatum(ReadNextFullTransactionId()));
+	SqlAddArg(&reached, INT8OID, Int64GetDatum((int64) GetSystemIdentifier()));
+	SqlExecuteAsOwner(psprintf("UPDATE factmerge.key_map SET horizon = $1, next_transaction = $2,"
+							   " system_identifier = $3 WHERE map = %s::pg_catalog.regclass",
+							   quote_literal_cstr(table->map)), &reached);
 }
 
 /*

@@ -272,6 +272,8 @@ AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 	bool		first = true;
 	ListCell   *lc;
 
+	/* As SourceValue() calls them */
+	Assert(!source || strcmp(alias, "s") == 0);
 	foreach(lc, table->address)
 	{
 		Column	   *column = lfirst(lc);
