@@ -278,11 +278,12 @@ static void
 TakeWrittenSince(Merge *merge, FactTable *table, const char *horizon)
 {
 	char	   *before = WrittenBefore("s", horizon);
+	char	  **row = SqlFetchRow(merge->snapshot,
+								  psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FROM %s AS s",
+										   before, QualifiedRelation(table->source)), NULL);
 
-	table->known = SqlFetchInt64(merge->snapshot,
-								 psprintf("SELECT pg_catalog.count(*) FROM %s AS s WHERE %s",
-										  QualifiedRelation(table->source), before), NULL);
-	PutAside(merge, table, psprintf("NOT %s", before));
+	table->known = pg_strtoint64(row[0]);
+	PutAside(merge, table, table->known == pg_strtoint64(row[1]) ? "false" : psprintf("NOT %s", before));
 	table->repeated = CountPairs(merge, table) == table->known + table->met;
 }
 
