@@ -60,6 +60,38 @@ SELECT name, people, factmerge_provenance FROM conf_dst.town ORDER BY 1;
 SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
 SELECT count(*) FROM factmerge_conflicts();
 SELECT count(*) FROM factmerge_conflicts(:first);
+-- What the source says otherwise afterwards of a fact that is in both is one, once; and
+-- so it is where all facts are looked at again
+UPDATE conf_src.person SET weight = 62, notes = '{"a": 2}' WHERE first_name = 'Ada';
+UPDATE conf_src.person SET weight = weight WHERE first_name = 'Bob';
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst', dry_run => true);
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+SELECT key, column_name, source_value, destination_value FROM factmerge_conflicts();
+UPDATE conf_src.person SET weight = weight;
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+BEGIN;
+SELECT factmerge_set_sameness('conf_dst.town', key => '{name}');
+UPDATE conf_dst.town SET people = 7 WHERE name = 'Paris';
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+CREATE TABLE conf_src.plain (name text, size integer);
+CREATE TABLE conf_dst.plain (LIKE conf_src.plain);
+SELECT factmerge_set_sameness('conf_dst.plain', key => '{name}');
+INSERT INTO conf_src.plain VALUES ('a', 1), ('b', 1);
+INSERT INTO conf_dst.plain VALUES ('a', 2);
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+UPDATE conf_dst.plain SET size = 2 WHERE name = 'b';
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+ROLLBACK;
+-- It can be refused, too
+UPDATE conf_src.person SET weight = 63 WHERE first_name = 'Ada';
+BEGIN;
+SET LOCAL factmerge.on_conflict = error;
+SELECT conflicts FROM factmerge_merge('conf_src', 'conf_dst');
+ROLLBACK;
+UPDATE conf_src.person SET weight = 62 WHERE first_name = 'Ada';
+
 -- A copied fact that the source tells differently afterwards
 BEGIN;
 UPDATE conf_src.person SET weight = 61 WHERE first_name = 'Eve';

@@ -5,7 +5,8 @@
  *
  * The destination's value stays; what the source says otherwise is recorded in
  * factmerge.conflict, one row per fact and column, by the merge that meets the fact.
- * The values are made text as the caller and written by the extension's owner, by way
+ * Later merges compare the fact again if the source has written it anew, or if the
+ * destination's is a copy; but what the source says is recorded once.  The values are made text as the caller and written by the extension's owner, by way
  * of a temporary table, so that nothing of the user's is evaluated with the owner's
  * rights.
  *
@@ -161,11 +162,12 @@ AppendDiffers(StringInfo sql, List *columns, const char *alias, bool numbered)
 /* Which facts that are the same are compared */
 typedef enum Compared
 {
-	COMPARED_MET,				/* those that this merge has met in both, and what
-								 * earlier ones have copied */
+	COMPARED_MET,				/* those that this merge has met in both, what earlier
+								 * ones have copied, and what is rewritten */
 	COMPARED_FOLDED,			/* those that this merge has folded with a copied one */
 	COMPARED_COPIED,			/* those that an earlier merge has copied */
-	COMPARED_REWRITTEN			/* ... and that have been written since, for sure */
+	COMPARED_REWRITTEN			/* ... and that is rewritten: the source has written
+								 * it since, for sure */
 } Compared;
 
 /*
@@ -191,17 +193,19 @@ IsRewritten(FactTable *table)
 static char *
 IsCompared(Merge *merge, FactTable *table, Compared compared)
 {
-	const char *condition = "NOT m.folded AND m.in_both = (m.merge_id =";
+	char	   *by_this = psprintf("(m.merge_id = " INT64_FORMAT ")", merge->id);
 
 	if (compared == COMPARED_FOLDED)
-		condition = "m.folded AND (m.merge_id =";
-	else if (compared == COMPARED_COPIED)
-		condition = "NOT m.in_both AND (m.merge_id <>";
-	else if (compared == COMPARED_REWRITTEN)
-		condition = psprintf("%s AND NOT m.in_both AND (m.merge_id <>", IsRewritten(table));
-	else if (IsTemporary(table->source))
-		condition = "(m.in_both OR m.merge_id <>";
-	return psprintf("%s " INT64_FORMAT ")", condition, merge->id);
+		return psprintf("m.folded AND %s", by_this);
+	if (compared == COMPARED_COPIED)
+		return psprintf("NOT m.in_both AND NOT %s", by_this);
+	if (compared == COMPARED_REWRITTEN)
+		return psprintf("NOT m.in_both AND NOT %s AND %s", by_this, IsRewritten(table));
+	if (IsTemporary(table->source))
+		return psprintf("(m.in_both OR NOT %s)", by_this);
+	if (table->met == 0)
+		return psprintf("NOT m.folded AND m.in_both = %s", by_this);
+	return psprintf("NOT m.folded AND (m.in_both = %s OR %s)", by_this, IsRewritten(table));
 }
 
 /*
@@ -337,19 +341,19 @@ RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
 }
 
 /*
- * Stop at the first conflict, but for differences that the declared sameness
- * allows.
+ * Stop at the first conflict that has been found, but for differences that the declared
+ * sameness allows.
  */
 static void
-RefuseConflict(Merge *merge, FactTable *table, List *columns, Compared compared)
+RefuseConflict(Merge *merge, FactTable *table)
 {
+	SqlArgs		args = {0};
 	char	  **row;
 
-	if (table->rule)
-		columns = list_difference_ptr(columns, table->rule->columns);
-	if (columns == NIL)
-		return;
-	row = FirstConflict(merge, table, columns, compared);
+	SqlAddArg(&args, NAMEARRAYOID, NameArray(table->rule ? ColumnNames(table->rule->columns) : NIL));
+	row = SqlFetchRow(InvalidSnapshot,
+					  "SELECT key, column_name, source_value, destination_value FROM " FOUND_CONFLICTS
+					  " WHERE column_name <> ALL ($1) ORDER BY 1, 2 LIMIT 1", &args);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
@@ -360,30 +364,76 @@ RefuseConflict(Merge *merge, FactTable *table, List *columns, Compared compared)
 }
 
 /*
- * Find and record conflicts of a table.
+ * Find the conflicts of a table; returns how many there are.
+ */
+static int64
+FindConflicts(Merge *merge, FactTable *table, List *columns, Compared compared)
+{
+	int64		count = SqlExecute(merge->snapshot,
+								   psprintf("CREATE TEMPORARY TABLE " FOUND_CONFLICTS
+											" (key, column_name, source_value, destination_value) AS %s",
+											ConflictQuery(merge, table, columns, compared)), NULL);
+
+	if (count > 0)
+		SqlUtility(psprintf("GRANT SELECT, DELETE ON " FOUND_CONFLICTS " TO %s",
+							quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
+	return count;
+}
+
+/*
+ * Leave out of the conflicts that have been found what the source has said before;
+ * returns how many those are.  Nobody knows whether a temporary table is that source.
+ */
+static int64
+LeaveOutRecorded(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	if (IsTemporary(table->source))
+		return 0;
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	return SqlExecuteAsOwner(psprintf("DELETE FROM " FOUND_CONFLICTS " AS f WHERE EXISTS"
+									  " (SELECT FROM factmerge.conflict AS c WHERE c.fact_table = $2 AND c.key = f.key"
+									  " AND c.column_name = f.column_name AND c.source_value IS NOT DISTINCT FROM f.source_value"
+									  " AND (c.merge_id = $1 OR c.merge_id IN (%s)))",
+									  EarlierMerges(merge, table)), &args);
+}
+
+/*
+ * Record what has been found.
+ */
+static void
+EnterConflicts(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	(void) SqlExecuteAsOwner("INSERT INTO factmerge.conflict"
+							 " (merge_id, fact_table, key, column_name, source_value, destination_value)"
+							 " SELECT $1, $2, key, column_name, source_value, destination_value"
+							 " FROM " FOUND_CONFLICTS, &args);
+}
+
+/*
+ * Find the conflicts of a table, and record or refuse those that are new.  A preview
+ * shows them all.
  */
 static void
 RecordOf(Merge *merge, FactTable *table, List *columns, Compared compared)
 {
-	SqlArgs		args = {0};
-	int64		count;
+	int64		count = FindConflicts(merge, table, columns, compared);
 
-	count = SqlExecute(merge->snapshot,
-					   psprintf("CREATE TEMPORARY TABLE " FOUND_CONFLICTS
-								" (key, column_name, source_value, destination_value) AS %s",
-								ConflictQuery(merge, table, columns, compared)), NULL);
-	table->counts.conflicts += count;
-	if (count > 0 && !merge->dry_run)
+	if (count > 0 && !merge->preview)
 	{
-		SqlUtility(psprintf("GRANT SELECT ON " FOUND_CONFLICTS " TO %s",
-							quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
-		SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-		SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-		SqlExecuteAsOwner("INSERT INTO factmerge.conflict"
-						  " (merge_id, fact_table, key, column_name, source_value, destination_value)"
-						  " SELECT $1, $2, key, column_name, source_value, destination_value"
-						  " FROM " FOUND_CONFLICTS, &args);
+		count -= LeaveOutRecorded(merge, table);
+		if (on_conflict == CONFLICT_ERROR)
+			RefuseConflict(merge, table);
+		if (!merge->dry_run)
+			EnterConflicts(merge, table);
 	}
+	table->counts.conflicts += count;
 	SqlUtility("DROP TABLE " FOUND_CONFLICTS);
 }
 
@@ -427,8 +477,6 @@ RecordSome(Merge *merge, Compared compared)
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
 		RefuseRewrittenFacts(merge, table, columns);
-		if (on_conflict == CONFLICT_ERROR && !merge->preview)
-			RefuseConflict(merge, table, columns, compared);
 		RecordOf(merge, table, columns, compared);
 		StopClock(table, STAGE_MATCH, &start);
 	}

@@ -252,7 +252,7 @@ CALL make(
 SELECT merges('unique key that includes other columns', '1 in both, 1 copied, 1 conflicts',
     'SELECT number, name, factmerge_provenance FROM b.account ORDER BY 1',
     '(1,uno,both)
-     (2,two,source)', told_again => 1);
+     (2,two,source)');
 
 SELECT * FROM finish();
 ROLLBACK;
