@@ -211,8 +211,14 @@ sub compared_values {
 
 sub conflict_text {
     my ($column, @values) = @_;
+    return "$column: " . join ' against ', map { spelled($_) } @values;
+}
+
+# A value as a text of the database has it
+sub spelled {
+    my ($value) = @_;
     my %spelled = (t => 'true', f => 'false');
-    return "$column: " . join ' against ', map { !defined ? 'null' : $spelled{$_} // $_ } @values;
+    return !defined $value ? 'null' : $spelled{$value} // $value;
 }
 
 #

@@ -285,19 +285,53 @@ sub intolerable_conflicts {
     return @conflicts;
 }
 
-# What an earlier merge has met is not listed again
+# What an earlier merge has met is not listed again, nor what the source has said before
 sub conflicts_are_listed {
     my ($database, $merge) = @_;
+    my @before = conflicts_before($database, $merge);
     my (@expected, %of);
     for my $fact (grep { $merge->{counterparts}->kind($_) ne 'copied' && !$merge->{known}->($_) } @{ $merge->{source} }) {
         for my $conflict (conflicting_columns($merge, $fact)) {
             my ($column, @values) = @$conflict;
+            next if grep { is_said_by($_, $merge, $fact, $column, $values[0]) } @before;
             push @expected, my $text = Laws::conflict_text("$fact->{table}{name}.$column", @values);
             $of{$text} //= told($merge, $fact) . ', ' . $merge->{counterparts}->kind($fact);
         }
     }
     return map { /missing, as (.*)/ && $of{$1} ? "$_, of $of{$1}" : $_ }
         Laws::conflicts_differ($database, $merge, @expected);
+}
+
+# The conflicts that earlier merges from the same source have recorded, with the names and values of the shown key
+sub conflicts_before {
+    my ($database, $merge) = @_;
+    my @conflicts;
+    for my $table (@{ $merge->{shape}{tables} }) {
+        my @names = map { $_->{name} } $database->{layouts}{ $merge->{into} }->columns_of($table);
+        my $relation = join '.', map { $database->{dbh}->quote_identifier($_) } $merge->{into}, $table->{name};
+        my $values = join ', ', map { 'r.' . $database->{dbh}->quote_identifier($_) . '::text' } @names;
+        my $recorded = $database->rows(<<"END", $relation, @$merge{qw(from into)}, $merge->{totals}{merge_id});
+SELECT c.column_name, c.source_value, ARRAY(SELECT jsonb_object_keys(c.key)) AS key, ARRAY[$values] AS values
+FROM factmerge.conflict c JOIN factmerge.merge m USING (merge_id), jsonb_populate_record(NULL::$relation, c.key) AS r
+WHERE c.fact_table = ?::regclass AND (m.source, m.destination) = (?, ?) AND merge_id < ?
+END
+        for my $conflict (@$recorded) {
+            my %row;
+            @row{@names} = @{ $conflict->{values} };
+            push @conflicts, { %$conflict, table => $table->{name}, row => \%row };
+        }
+    }
+    return @conflicts;
+}
+
+# Does a recorded conflict say that of the counterpart of a fact?
+sub is_said_by {
+    my ($conflict, $merge, $fact, $column, $value) = @_;
+    my $image = $merge->{counterparts}->image($fact);
+    my $ours = $image->{row} // $image->{copy_of}{row};
+    my @pairs = ([ $conflict->{source_value}, $value ], map { [ $conflict->{row}{$_}, $ours->{$_} ] } @{ $conflict->{key} });
+    return $conflict->{table} eq $fact->{table}{name} && $conflict->{column_name} eq $column
+        && !grep { Laws::spelled($_->[0]) ne Laws::spelled($_->[1]) } @pairs;
 }
 
 #
