@@ -6,9 +6,10 @@
  * The destination's value stays; what the source says otherwise is recorded in
  * factmerge.conflict, one row per fact and column, by the merge that meets the fact.
  * Later merges compare the fact again if the source has written it anew, or if the
- * destination's is a copy; but what the source says is recorded once.  The values are made text as the caller and written by the extension's owner, by way
- * of a temporary table, so that nothing of the user's is evaluated with the owner's
- * rights.
+ * destination's is a copy; but what the source says is recorded once.
+ *
+ * The values are made text as the caller, and then written by the extension's owner, so
+ * that nothing of the user's is evaluated with the owner's rights.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,8 +24,8 @@
 #include "handler.h"
 #include "samerule.h"
 
-/* Conflicts that have been found and not been recorded yet */
-#define FOUND_CONFLICTS "pg_temp.factmerge_conflict"
+/* The name under which a statement finds the conflicts that have been found */
+#define FOUND_NAME "factmerge_found"
 
 /*
  * The columns in which facts that are the same can differ.
@@ -223,7 +224,8 @@ ConflictQuery(Merge *merge, FactTable *table, List *columns, Compared compared)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	AppendShownKey(&sql, table);
-	appendStringInfoString(&sql, ", v.name, v.source, v.destination FROM ");
+	appendStringInfoString(&sql, " AS key, v.name AS column_name, v.source AS source_value,"
+						   " v.destination AS destination_value FROM ");
 	AppendSameFacts(&sql, merge, table);
 	appendStringInfoString(&sql, " CROSS JOIN LATERAL (VALUES ");
 	foreach(lc, columns)
@@ -341,19 +343,35 @@ RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
 }
 
 /*
- * Stop at the first conflict that has been found, but for differences that the declared
+ * SQL for the conflicts that have been found, as f, but for what the source has said
+ * before: $1 is the number of the merge, $2 the table.  Nobody knows whether a temporary
+ * table is that source.
+ */
+static char *
+NewConflicts(Merge *merge, FactTable *table)
+{
+	if (IsTemporary(table->source))
+		return FOUND_NAME " AS f WHERE true";
+	return psprintf(FOUND_NAME " AS f WHERE NOT EXISTS"
+					" (SELECT FROM factmerge.conflict AS c WHERE c.fact_table = $2 AND c.key = f.key"
+					" AND c.column_name = f.column_name AND c.source_value IS NOT DISTINCT FROM f.source_value"
+					" AND (c.merge_id = $1 OR c.merge_id IN (%s)))", EarlierMerges(merge, table));
+}
+
+/*
+ * Stop at the first of the new conflicts, but for differences that the declared
  * sameness allows.
  */
 static void
-RefuseConflict(Merge *merge, FactTable *table)
+RefuseConflict(FactTable *table, const char *conflicts, SqlArgs *args)
 {
-	SqlArgs		args = {0};
+	SqlArgs		all = *args;
 	char	  **row;
 
-	SqlAddArg(&args, NAMEARRAYOID, NameArray(table->rule ? ColumnNames(table->rule->columns) : NIL));
+	SqlAddArg(&all, NAMEARRAYOID, NameArray(table->rule ? ColumnNames(table->rule->columns) : NIL));
 	row = SqlFetchRow(InvalidSnapshot,
-					  "SELECT key, column_name, source_value, destination_value FROM " FOUND_CONFLICTS
-					  " WHERE column_name <> ALL ($1) ORDER BY 1, 2 LIMIT 1", &args);
+					  psprintf("SELECT f.key, f.column_name, f.source_value, f.destination_value"
+							   " FROM %s AND f.column_name <> ALL ($3) ORDER BY 1, 2 LIMIT 1", conflicts), &all);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
@@ -364,56 +382,32 @@ RefuseConflict(Merge *merge, FactTable *table)
 }
 
 /*
- * Find the conflicts of a table; returns how many there are.
+ * Record those of the conflicts found that are new, or refuse them; returns how many
+ * there are.
  */
 static int64
-FindConflicts(Merge *merge, FactTable *table, List *columns, Compared compared)
-{
-	int64		count = SqlExecute(merge->snapshot,
-								   psprintf("CREATE TEMPORARY TABLE " FOUND_CONFLICTS
-											" (key, column_name, source_value, destination_value) AS %s",
-											ConflictQuery(merge, table, columns, compared)), NULL);
-
-	if (count > 0)
-		SqlUtility(psprintf("GRANT SELECT, DELETE ON " FOUND_CONFLICTS " TO %s",
-							quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
-	return count;
-}
-
-/*
- * Leave out of the conflicts that have been found what the source has said before;
- * returns how many those are.  Nobody knows whether a temporary table is that source.
- */
-static int64
-LeaveOutRecorded(Merge *merge, FactTable *table)
-{
-	SqlArgs		args = {0};
-
-	if (IsTemporary(table->source))
-		return 0;
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	return SqlExecuteAsOwner(psprintf("DELETE FROM " FOUND_CONFLICTS " AS f WHERE EXISTS"
-									  " (SELECT FROM factmerge.conflict AS c WHERE c.fact_table = $2 AND c.key = f.key"
-									  " AND c.column_name = f.column_name AND c.source_value IS NOT DISTINCT FROM f.source_value"
-									  " AND (c.merge_id = $1 OR c.merge_id IN (%s)))",
-									  EarlierMerges(merge, table)), &args);
-}
-
-/*
- * Record what has been found.
- */
-static void
 EnterConflicts(Merge *merge, FactTable *table)
 {
+	const char *conflicts = NewConflicts(merge, table);
 	SqlArgs		args = {0};
+	RoleSwitch	caller;
+	int64		count;
 
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
-	(void) SqlExecuteAsOwner("INSERT INTO factmerge.conflict"
-							 " (merge_id, fact_table, key, column_name, source_value, destination_value)"
-							 " SELECT $1, $2, key, column_name, source_value, destination_value"
-							 " FROM " FOUND_CONFLICTS, &args);
+	BecomeExtensionOwner(&caller);
+	if (on_conflict == CONFLICT_ERROR)
+		RefuseConflict(table, conflicts, &args);
+	if (merge->dry_run)
+		count = SqlFetchInt64(InvalidSnapshot, psprintf("SELECT pg_catalog.count(*) FROM %s", conflicts), &args);
+	else
+		count = SqlExecute(InvalidSnapshot,
+						   psprintf("INSERT INTO factmerge.conflict"
+									" (merge_id, fact_table, key, column_name, source_value, destination_value)"
+									" SELECT $1, $2, f.key, f.column_name, f.source_value, f.destination_value FROM %s",
+									conflicts), &args);
+	BecomeCallerAgain(&caller);
+	return count;
 }
 
 /*
@@ -423,18 +417,20 @@ EnterConflicts(Merge *merge, FactTable *table)
 static void
 RecordOf(Merge *merge, FactTable *table, List *columns, Compared compared)
 {
-	int64		count = FindConflicts(merge, table, columns, compared);
+	SqlStatement *statement = SqlPrepareQuery(ConflictQuery(merge, table, columns, compared));
+	Tuplestorestate *found = tuplestore_begin_heap(true, false, work_mem);
+	TupleDesc	description;
+	int64		count = SqlStoreRows(merge->snapshot, statement, found, &description);
 
+	SqlFree(statement);
 	if (count > 0 && !merge->preview)
 	{
-		count -= LeaveOutRecorded(merge, table);
-		if (on_conflict == CONFLICT_ERROR)
-			RefuseConflict(merge, table);
-		if (!merge->dry_run)
-			EnterConflicts(merge, table);
+		SqlRegisterRows(FOUND_NAME, InvalidOid, description, found);
+		count = EnterConflicts(merge, table);
+		SqlUnregisterRows(FOUND_NAME);
 	}
+	tuplestore_end(found);
 	table->counts.conflicts += count;
-	SqlUtility("DROP TABLE " FOUND_CONFLICTS);
 }
 
 /*

@@ -30,6 +30,9 @@ sub machine {
     my ($memory) = lines_of('/proc/meminfo') =~ /^MemTotal:\s+(\d+)/m;
     my @settings = map { "$_ " . server()->selectrow_array("SHOW $_") } @telling_settings;
 
+    # A new session need not map small pages one by one then
+    push @settings, 'in huge pages' if lines_of('/proc/' . server()->{pg_pid} . '/smaps') =~ /^KernelPageSize:\s+\d{4,} kB/m;
+
     return sprintf('%d cores (%s), %.0f GB of memory; PostgreSQL %s; work_mem %s, %s',
                    $cores, $model // 'unknown', ($memory // 0) / 1024 ** 2, $version,
                    $option{'work-mem'}, join(', ', @settings));
