@@ -141,3 +141,28 @@ start_server_sanitized() {
 	)
 	start_server
 }
+
+#
+# Huge pages for a server's shared buffers: how long a new session takes to map small
+# ones differs so much from machine to machine that figures say little of anything else.
+# Only root may ask the kernel for them, who sets aside as many as it can.
+#
+
+huge_pages=/proc/sys/vm/nr_hugepages
+huge_pages_before=
+
+# ask_for_huge_pages MEGABYTES
+ask_for_huge_pages() {
+	local size
+
+	[ "$(id -u)" -eq 0 ] && [ -w $huge_pages ] || return 0
+	size=$(awk '/^Hugepagesize:/ { print $2 }' /proc/meminfo)
+	[ -n "$size" ] || return 0
+	huge_pages_before=$(cat $huge_pages)
+	echo $((huge_pages_before + $1 * 1024 / size)) 2>/dev/null >$huge_pages || true
+}
+
+give_huge_pages_back() {
+	[ -n "$huge_pages_before" ] || return 0
+	echo "$huge_pages_before" 2>/dev/null >$huge_pages || true
+}

@@ -42,6 +42,7 @@ clean_up() {
 	trap '' HUP INT TERM
 	cd /
 	stop_server
+	give_huge_pages_back
 	allow_main_cluster
 	if [ -n "${KEEP:-}" ]; then
 		say "left behind: $work" >&2
