@@ -145,13 +145,15 @@ INSERT INTO found.hop SELECT i, i + 2 FROM generate_series(1, 17) i;
 INSERT INTO found.far SELECT i, i + 3 FROM generate_series(1, 17) i;
 INSERT INTO found.meet SELECT i, i + 2 FROM generate_series(1, 18) i;
 SELECT * FROM factmerge_verify('found');
--- A sample finds some, at least one event being looked at
-SELECT count(*) BETWEEN 1 AND 8 FROM factmerge_verify('found', 0.5);
+-- A sample finds some of them
+DO 'BEGIN PERFORM setseed(0.2); END';
+SELECT count(*) BETWEEN 1 AND 6 AS some FROM factmerge_verify('found', 0.5);
 INSERT INTO found.hop VALUES (18, 20), (19, 21);
 INSERT INTO found.meet VALUES (19, 21);
 SELECT factmerge_saturate('found');
 SELECT * FROM factmerge_verify('found');
 DELETE FROM found.near;
+-- ... and at least one event is looked at
 SELECT count(*) FROM factmerge_verify('found', 0.000001);
 SELECT * FROM factmerge_verify('found', 0);
 SELECT * FROM factmerge_verify('found', 1.1);
