@@ -166,9 +166,8 @@ typedef enum Compared
 	COMPARED_MET,				/* those that this merge has met in both, what earlier
 								 * ones have copied, and what is rewritten */
 	COMPARED_FOLDED,			/* those that this merge has folded with a copied one */
-	COMPARED_COPIED,			/* those that an earlier merge has copied */
-	COMPARED_REWRITTEN			/* ... and that is rewritten: the source has written
-								 * it since, for sure */
+	COMPARED_REWRITTEN			/* those that an earlier merge has copied, and the
+								 * source has written since, for sure */
 } Compared;
 
 /*
@@ -198,8 +197,6 @@ IsCompared(Merge *merge, FactTable *table, Compared compared)
 
 	if (compared == COMPARED_FOLDED)
 		return psprintf("m.folded AND %s", by_this);
-	if (compared == COMPARED_COPIED)
-		return psprintf("NOT m.in_both AND NOT %s", by_this);
 	if (compared == COMPARED_REWRITTEN)
 		return psprintf("NOT m.in_both AND NOT %s AND %s", by_this, IsRewritten(table));
 	if (IsTemporary(table->source))
@@ -322,7 +319,7 @@ DescribeConflict(char **row)
 /*
  * Stop if a fact that an earlier merge has copied has been written anew in the source,
  * and differs from its copy.  What a trigger has made of the copy is not told from
- * that.  Most merges find no difference, and need not ask when a fact was written.
+ * that.
  */
 static void
 RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
@@ -331,9 +328,7 @@ RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
 
 	if (table->met == 0 || FiresWhileCopying(table))
 		return;
-	row = FirstConflict(merge, table, columns, COMPARED_COPIED);
-	if (row != NULL)
-		row = FirstConflict(merge, table, columns, COMPARED_REWRITTEN);
+	row = FirstConflict(merge, table, columns, COMPARED_REWRITTEN);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
