@@ -8,31 +8,35 @@ use strict;
 use warnings;
 use Exporter qw(import);
 
-our @EXPORT_OK = qw(make_networks facts tagged);
+our @EXPORT_OK = qw(make_network make_networks facts tagged);
 
-# Makes both schemas in a database that has the extension, and lets their facts arrive
+# Makes a schema in a database that has the extension, without facts; the definition is that of a point's key
+sub make_network {
+    my ($dbh, $schema, $key) = @_;
+    $dbh->do($_) for (
+        "CREATE SCHEMA $schema",
+        "CREATE TABLE $schema.point (id $key PRIMARY KEY, name text NOT NULL UNIQUE, note text)",
+        "CREATE TABLE $schema.edge (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
+        "CREATE TABLE $schema.path (a integer REFERENCES $schema.point, c integer REFERENCES $schema.point, PRIMARY KEY (a, c))",
+        "CREATE TABLE $schema.mutual (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
+        "CREATE FUNCTION $schema.find_paths() RETURNS trigger LANGUAGE plpgsql SET search_path = $schema AS \$\$
+         BEGIN
+             INSERT INTO path SELECT n.a, e.b FROM news n JOIN edge e ON e.a = n.b
+             UNION SELECT e.a, n.b FROM news n JOIN edge e ON e.b = n.a ON CONFLICT DO NOTHING;
+             RETURN NULL;
+         END \$\$",
+        "CREATE TRIGGER find_paths AFTER INSERT ON $schema.edge REFERENCING NEW TABLE AS news
+         FOR EACH STATEMENT EXECUTE FUNCTION $schema.find_paths()",
+        "CREATE INDEX ON $schema.edge (b)",
+        "SELECT factmerge_add_rule('mutual', '$schema.mutual(a, b)',
+             'SELECT e.a, e.b FROM $schema.edge e JOIN $schema.edge f ON f.a = e.b AND f.b = e.a')",
+    );
+}
+
+# Makes both schemas, and lets their facts arrive
 sub make_networks {
     my ($dbh) = @_;
-    for my $schema (qw(a b)) {
-        $dbh->do($_) for (
-            "CREATE SCHEMA $schema",
-            "CREATE TABLE $schema.point (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, note text)",
-            "CREATE TABLE $schema.edge (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
-            "CREATE TABLE $schema.path (a integer REFERENCES $schema.point, c integer REFERENCES $schema.point, PRIMARY KEY (a, c))",
-            "CREATE TABLE $schema.mutual (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
-            "CREATE FUNCTION $schema.find_paths() RETURNS trigger LANGUAGE plpgsql SET search_path = $schema AS \$\$
-             BEGIN
-                 INSERT INTO path SELECT n.a, e.b FROM news n JOIN edge e ON e.a = n.b
-                 UNION SELECT e.a, n.b FROM news n JOIN edge e ON e.b = n.a ON CONFLICT DO NOTHING;
-                 RETURN NULL;
-             END \$\$",
-            "CREATE TRIGGER find_paths AFTER INSERT ON $schema.edge REFERENCING NEW TABLE AS news
-             FOR EACH STATEMENT EXECUTE FUNCTION $schema.find_paths()",
-            "CREATE INDEX ON $schema.edge (b)",
-            "SELECT factmerge_add_rule('mutual', '$schema.mutual(a, b)',
-                 'SELECT e.a, e.b FROM $schema.edge e JOIN $schema.edge f ON f.a = e.b AND f.b = e.a')",
-        );
-    }
+    make_network($dbh, $_, 'integer GENERATED ALWAYS AS IDENTITY') for qw(a b);
     my %points = (a => [ 1, 3000 ], b => [ 2300, 5300 ]);
     my %jumps  = (a => [ 1, -7, 40 ], b => [ 7, 100, -1 ]);
     for my $schema (qw(a b)) {

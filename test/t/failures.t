@@ -22,6 +22,7 @@ use DBD::Pg qw(:async);
 use DBI;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Networks qw(make_network);
 use OwnServer ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -60,24 +61,9 @@ sub wait_for {
 #
 sub make_schema {
     my ($dbh, $schema) = @_;
+    make_network($dbh, $schema, 'serial');
     $dbh->do($_) for (
-        "CREATE SCHEMA $schema",
-        "CREATE TABLE $schema.point (id serial PRIMARY KEY, name text NOT NULL UNIQUE, note text)",
-        "CREATE TABLE $schema.edge (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
-        "CREATE TABLE $schema.path (a integer REFERENCES $schema.point, c integer REFERENCES $schema.point, PRIMARY KEY (a, c))",
-        "CREATE TABLE $schema.mutual (a integer REFERENCES $schema.point, b integer REFERENCES $schema.point, PRIMARY KEY (a, b))",
         "CREATE TABLE $schema.aside (x integer)",
-        "CREATE FUNCTION $schema.find_paths() RETURNS trigger LANGUAGE plpgsql SET search_path = $schema AS \$\$
-         BEGIN
-             INSERT INTO path SELECT n.a, e.b FROM news n JOIN edge e ON e.a = n.b
-             UNION SELECT e.a, n.b FROM news n JOIN edge e ON e.b = n.a ON CONFLICT DO NOTHING;
-             RETURN NULL;
-         END \$\$",
-        "CREATE TRIGGER find_paths AFTER INSERT ON $schema.edge REFERENCING NEW TABLE AS news
-         FOR EACH STATEMENT EXECUTE FUNCTION $schema.find_paths()",
-        "CREATE INDEX ON $schema.edge (b)",
-        "SELECT factmerge_add_rule('mutual', '$schema.mutual(a, b)',
-             'SELECT e.a, e.b FROM $schema.edge e JOIN $schema.edge f ON f.a = e.b AND f.b = e.a')",
         "SELECT factmerge_ignore('$schema.aside')",
         "SELECT factmerge_set_sameness('$schema.point', key => '{name}')",
     );
