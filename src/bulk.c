@@ -12,6 +12,11 @@
  * INDEX CONCURRENTLY, too, keeps an index from being maintained; REINDEX sets
  * it again.  All of it belongs to the transaction, and goes with it.
  *
+ * What rules are about to add to a table is written likewise, see late.c: its
+ * indexes stay suspended, but for the one by which rules look facts up.  Since the
+ * table is read in the meantime, suspended indexes are then made invalid as well,
+ * so that the planner does without.
+ *
  * Rebuilding an index locks it against readers, so by default that is done only
  * where readers are locked out already, for the provenance columns have just
  * been added; see factmerge.rebuild_indexes.
@@ -93,10 +98,11 @@ IsWorthwhile(FactTable *table, int64 tagged)
 }
 
 /*
- * Take indisready from all indexes of a table.
+ * Take indisready from all indexes of a table, and indisvalid if they are not even to
+ * be read.
  */
 static void
-SuspendIndexes(Oid relation)
+SuspendIndexes(Oid relation, bool readable)
 {
 	Relation	catalog = table_open(IndexRelationId, RowExclusiveLock);
 	Relation	rel = table_open(relation, NoLock);
@@ -111,6 +117,7 @@ SuspendIndexes(Oid relation)
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
 		((Form_pg_index) GETSTRUCT(tuple))->indisready = false;
+		((Form_pg_index) GETSTRUCT(tuple))->indisvalid &= readable;
 		CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
 		heap_freetuple(tuple);
 	}
@@ -131,22 +138,65 @@ BeginBulk(Merge *merge, FactTable *table, int64 tagged)
 		return;
 	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",
 						table->destination, QualifiedRelation(table->destination)));
-	SuspendIndexes(table->destination);
+	SuspendIndexes(table->destination, true);
 	table->suspended = true;
 }
 
+/* The name of an index of a table, qualified and quoted */
+static char *
+IndexName(FactTable *table, const char *index)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->destination)),
+									  index);
+}
+
 /*
- * Rebuild the indexes of a table, after its facts are copied.
+ * Rebuild one index of a table whose facts are copied, by which they are looked up,
+ * and let the others stay suspended for facts that are yet to come.
+ */
+void
+ExtendBulk(Merge *merge, FactTable *table, const char *index)
+{
+	ReportActivity(merge, table, "rebuilding an index of");
+	SuspendIndexes(table->destination, false);
+	SqlUtility(psprintf("REINDEX INDEX %s", IndexName(table, index)));
+}
+
+/*
+ * The names of a table's indexes that are suspended.
+ */
+static List *
+SuspendedIndexes(FactTable *table)
+{
+	Relation	relation = table_open(table->destination, NoLock);
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(relation))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (!index->rd_index->indisready)
+			names = lappend(names, pstrdup(RelationGetRelationName(index)));
+		index_close(index, NoLock);
+	}
+	table_close(relation, NoLock);
+	return names;
+}
+
+/*
+ * Rebuild the indexes of a table that are suspended, after its facts are written.
  */
 void
 EndBulk(Merge *merge, FactTable *table)
 {
+	ListCell   *lc;
+
 	if (!table->suspended)
 		return;
 	ReportActivity(merge, table, "rebuilding the indexes of");
-	SqlUtility(psprintf("DROP INDEX %s",
-						quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->destination)),
-												   psprintf(GUARD_INDEX, table->destination))));
-	SqlUtility(psprintf("REINDEX TABLE %s", QualifiedRelation(table->destination)));
+	SqlUtility(psprintf("DROP INDEX %s", IndexName(table, psprintf(GUARD_INDEX, table->destination))));
+	foreach(lc, SuspendedIndexes(table))
+		SqlUtility(psprintf("REINDEX INDEX %s", IndexName(table, lfirst(lc))));
 	table->suspended = false;
 }

@@ -353,7 +353,7 @@ IsProven(Merge *merge, Rule *rule, Reference *reference)
  * ours, whose work is done without it, and those of foreign keys, which are
  * proven.
  */
-static bool
+bool
 IsQuiet(Merge *merge, Rule *rule)
 {
 	FactTable  *target = FindTable(merge->tables, rule->target);
@@ -527,4 +527,5 @@ CombineFacts(Merge *merge)
 		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
 		StartClock(&start);
 	}
+	EndExtendedBulks(merge);
 }

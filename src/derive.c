@@ -107,6 +107,53 @@ ColumnList(Oid relation, const char *alias)
 	return list.data;
 }
 
+/*
+ * The columns and keys of the table that a rule derives facts of, all that it takes
+ * to save them: as they were when somebody first asked, for a merge suspends indexes.
+ */
+static FactTable *
+DescribeTarget(Rule *rule)
+{
+	FactTable  *target = palloc0(sizeof(FactTable));
+	Relation	relation;
+
+	if (rule->description)
+		return rule->description;
+	relation = table_open(rule->target, AccessShareLock);
+	target->name = pstrdup(RelationGetRelationName(relation));
+	target->destination = rule->target;
+	DescribeColumns(target, NULL, relation);
+	DescribeKeys(target, NULL, relation);
+	table_close(relation, NoLock);
+	return rule->description = target;
+}
+
+/*
+ * The columns that a rule names, or an error if one is gone.
+ */
+static List *
+TargetColumns(Rule *rule)
+{
+	FactTable  *target = DescribeTarget(rule);
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rule->columns)
+	{
+		Column	   *column = FindColumn(target, lfirst(lc));
+
+		if (column == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("rule \"%s\" derives facts with column \"%s\"", rule->name,
+							(char *) lfirst(lc)),
+					 errdetail("Table %s has no such column.", QualifiedRelation(rule->target)),
+					 errhint("Declare the rule anew with factmerge_add_rule().")));
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
 static bool
 Names(List *names, Column *column)
 {
@@ -119,22 +166,22 @@ Names(List *names, Column *column)
 }
 
 /*
- * The key by which a fact that a rule derives is looked for, or NULL if the rule
+ * The key by which a fact that a rule derives is looked up, or NULL if the rule
  * names no key's columns.
  */
-static UniqueKey *
-KeyNamed(FactTable *target, List *names)
+UniqueKey *
+KeyLookedUp(Rule *rule)
 {
 	ListCell   *lc;
 	ListCell   *c;
 
-	foreach(lc, target->keys)
+	foreach(lc, DescribeTarget(rule)->keys)
 	{
 		UniqueKey  *key = lfirst(lc);
 		bool		named = true;
 
 		foreach(c, key->columns)
-			named &= Names(names, lfirst(c)) && OidIsValid(EqualityOperator(((Column *) lfirst(c))->type));
+			named &= Names(rule->columns, lfirst(c)) && OidIsValid(EqualityOperator(((Column *) lfirst(c))->type));
 		if (named)
 			return key;
 	}
@@ -231,10 +278,11 @@ CompareWholeRow(Comparison *comparison, FactTable *target, List *names)
  * a comparison which can neither be hashed nor looked up.
  */
 static void
-AppendNotThere(StringInfo sql, FactTable *target, List *names)
+AppendNotThere(StringInfo sql, Rule *rule)
 {
+	FactTable  *target = DescribeTarget(rule);
 	char	   *relation = QualifiedRelation(target->destination);
-	UniqueKey  *key = KeyNamed(target, names);
+	UniqueKey  *key = KeyLookedUp(rule);
 	Comparison	comparison;
 	ListCell   *lc;
 
@@ -246,7 +294,7 @@ AppendNotThere(StringInfo sql, FactTable *target, List *names)
 			Compare(&comparison, lfirst(lc),
 					psprintf("q.%s", quote_identifier(((Column *) lfirst(lc))->name)));
 	else
-		CompareWholeRow(&comparison, target, names);
+		CompareWholeRow(&comparison, target, rule->columns);
 	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
 					 relation, comparison.equal.len ? comparison.equal.data : "true");
 	if (comparison.nullable.len > 0)
@@ -303,48 +351,6 @@ AppendOrder(StringInfo sql, List *columns)
 	}
 }
 
-/*
- * The columns that a rule names, or an error if one is gone.
- */
-static List *
-TargetColumns(Rule *rule, FactTable *target)
-{
-	List	   *columns = NIL;
-	ListCell   *lc;
-
-	foreach(lc, rule->columns)
-	{
-		Column	   *column = FindColumn(target, lfirst(lc));
-
-		if (column == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("rule \"%s\" derives facts with column \"%s\"", rule->name,
-							(char *) lfirst(lc)),
-					 errdetail("Table %s has no such column.", QualifiedRelation(rule->target)),
-					 errhint("Declare the rule anew with factmerge_add_rule().")));
-		columns = lappend(columns, column);
-	}
-	return columns;
-}
-
-/*
- * The columns and keys of a table, all that it takes to save facts in it.
- */
-static FactTable *
-DescribeTarget(Oid relation)
-{
-	FactTable  *target = palloc0(sizeof(FactTable));
-	Relation	rel = table_open(relation, AccessShareLock);
-
-	target->name = pstrdup(RelationGetRelationName(rel));
-	target->destination = relation;
-	DescribeColumns(target, NULL, rel);
-	DescribeKeys(target, NULL, rel);
-	table_close(rel, NoLock);
-	return target;
-}
-
 /* "alias.column, ..." for the columns that a rule names */
 static char *
 NameList(List *names, const char *alias)
@@ -378,7 +384,7 @@ AppendCandidates(StringInfo sql, Rule *rule, List *columns, const char *with,
 char *
 CandidateStatement(Rule *rule, const char *with, const char *queries)
 {
-	List	   *columns = TargetColumns(rule, DescribeTarget(rule->target));
+	List	   *columns = TargetColumns(rule);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -394,8 +400,7 @@ CandidateStatement(Rule *rule, const char *with, const char *queries)
 char *
 DeriveStatement(Rule *rule, const char *with, const char *query)
 {
-	FactTable  *target = DescribeTarget(rule->target);
-	List	   *columns = TargetColumns(rule, target);
+	List	   *columns = TargetColumns(rule);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -404,20 +409,21 @@ DeriveStatement(Rule *rule, const char *with, const char *query)
 	else
 		appendStringInfo(&sql, "SELECT %s FROM " CANDIDATES_NAME " AS q",
 						 NameList(rule->columns, "q."));
-	AppendNotThere(&sql, target, rule->columns);
+	AppendNotThere(&sql, rule);
 	AppendOrder(&sql, columns);
 	return sql.data;
 }
 
 /*
- * Whether some key of a table could still refuse what a rule derives, although it
- * is not there yet by the key that it has been looked for by.
+ * Whether some key could still refuse what a rule derives, although it is not there
+ * yet by the key that it has been looked up by.
  */
-static bool
-MayConflict(FactTable *target, List *names)
+bool
+MayConflict(Rule *rule)
 {
-	UniqueKey  *looked_for = KeyNamed(target, names);
-	Relation	relation = table_open(target->destination, AccessShareLock);
+	FactTable  *target = DescribeTarget(rule);
+	UniqueKey  *looked_up = KeyLookedUp(rule);
+	Relation	relation = table_open(rule->target, AccessShareLock);
 	int			unknown = -list_length(target->keys);
 	ListCell   *lc;
 	ListCell   *c;
@@ -431,15 +437,15 @@ MayConflict(FactTable *target, List *names)
 		index_close(index, NoLock);
 	}
 	table_close(relation, NoLock);
-	if (unknown != 0 || (looked_for && list_length(looked_for->columns) < list_length(names)))
+	if (unknown != 0 || (looked_up && list_length(looked_up->columns) < list_length(rule->columns)))
 		return true;
 	foreach(lc, target->keys)
 	{
 		bool		generated = false;
 
 		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
-			generated |= ((Column *) lfirst(c))->new_value != NULL && !Names(names, lfirst(c));
-		if (lfirst(lc) != looked_for && !generated)
+			generated |= ((Column *) lfirst(c))->new_value != NULL && !Names(rule->columns, lfirst(c));
+		if (lfirst(lc) != looked_up && !generated)
 			return true;
 	}
 	return false;
@@ -454,10 +460,8 @@ MayConflict(FactTable *target, List *names)
 char *
 SaveStatement(Rule *rule, Merge *merge)
 {
-	FactTable  *target = DescribeTarget(rule->target);
-	bool		ask = target->deferred_keys == NIL &&
-		(merge == NULL || HasTriggersOfOthers(rule->target) ||
-		 MayConflict(target, rule->columns));
+	bool		ask = DescribeTarget(rule)->deferred_keys == NIL &&
+		(merge == NULL || HasTriggersOfOthers(rule->target) || MayConflict(rule));
 
 	return psprintf("INSERT INTO %s (%s%s) SELECT %s%s FROM " DERIVED_NAME " AS r%s",
 					QualifiedRelation(rule->target), NameList(rule->columns, ""),

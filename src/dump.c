@@ -29,6 +29,7 @@
 
 #include "factmerge.h"
 #include "handler.h"
+#include "rule.h"
 
 /*
  * Append the value that a copied fact gets in a column.
@@ -377,7 +378,7 @@ DumpFacts(Merge *merge)
 		ReportActivity(merge, table, "copying");
 		if (table->counts.copied > 0)
 			DumpTable(merge, table);
-		EndBulk(merge, table);
+		EndOrExtendBulk(merge, table);
 		if (table->counts.copied > 0)
 			AdvanceSequences(merge, table);
 		if (table->draft)

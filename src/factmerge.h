@@ -406,6 +406,7 @@ extern List *IgnoredTables(void);
 
 /* bulk.c */
 extern void BeginBulk(Merge *merge, FactTable *table, int64 tagged);
+extern void ExtendBulk(Merge *merge, FactTable *table, const char *index);
 extern void EndBulk(Merge *merge, FactTable *table);
 
 /* dump.c */

@@ -28,6 +28,7 @@ typedef struct Rule
 	List	   *columns;		/* of char *: of the target */
 	List	   *arms;			/* of Arm */
 	List	   *body;			/* Oids: fact tables that it reads */
+	FactTable  *description;	/* of the target, see derive.c; or NULL */
 } Rule;
 
 /*
@@ -88,6 +89,8 @@ extern char *QueryText(Query *query);
 
 /* derive.c */
 extern char *ColumnList(Oid relation, const char *alias);
+extern UniqueKey *KeyLookedUp(Rule *rule);
+extern bool MayConflict(Rule *rule);
 extern char *CandidateStatement(Rule *rule, const char *with, const char *queries);
 extern char *DeriveStatement(Rule *rule, const char *with, const char *query);
 extern char *SaveStatement(Rule *rule, Merge *merge);
@@ -113,6 +116,11 @@ extern void DeriveAll(List *derivations);
 /* combine.c */
 extern List *ApplyToEverything(Rule *rule, Merge *merge, List *facts,
 							   const char *condition);
+extern bool IsQuiet(Merge *merge, Rule *rule);
 extern void CombineFacts(Merge *merge);
+
+/* late.c */
+extern void EndOrExtendBulk(Merge *merge, FactTable *table);
+extern void EndExtendedBulks(Merge *merge);
 
 #endif							/* FACTMERGE_RULE_H */

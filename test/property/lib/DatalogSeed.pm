@@ -225,9 +225,20 @@ sub merge {
 sub check_other_direction {
     my ($self) = @_;
     $self->{database}->in_vain(sub {
+        $self->{database}->do('SET LOCAL factmerge.rebuild_indexes = on');
         $self->merge(qw(b a));
         $self->law('D2 b into a', $self->wrong('a', @{ $self->{sides}{union} }));
+        $self->law('D8 indexes that are in order', $self->unsound_indexes('a'));
     });
+}
+
+sub unsound_indexes {
+    my ($self, $name) = @_;
+    my $indexes = $self->{database}->rows(<<'END', $self->{schemas}{$name});
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE c.relnamespace = quote_ident(?)::regnamespace AND NOT (i.indisready AND i.indisvalid)
+END
+    return map { $_->{relname} } @$indexes;
 }
 
 sub check_main {

@@ -109,6 +109,7 @@ BEGIN
             (SELECT 'too much', f FROM show_program('whole', program) f EXCEPT ALL SELECT 'too much', f FROM show_program('oracle', program) f)
             ) AS d (how, fact) LIMIT 3;
 
+        PERFORM set_config('factmerge.rebuild_indexes', CASE split % 2 WHEN 0 THEN 'on' ELSE 'auto' END, true);
         SELECT * INTO totals FROM factmerge_merge('a', 'b');
         derived := derived + totals.derived;
         RETURN QUERY SELECT format('split %s: %s by the merge: %s', split, how, fact) FROM (
