@@ -114,11 +114,12 @@ ColumnList(Oid relation, const char *alias)
 static FactTable *
 DescribeTarget(Rule *rule)
 {
-	FactTable  *target = palloc0(sizeof(FactTable));
+	FactTable  *target;
 	Relation	relation;
 
 	if (rule->description)
 		return rule->description;
+	target = palloc0(sizeof(FactTable));
 	relation = table_open(rule->target, AccessShareLock);
 	target->name = pstrdup(RelationGetRelationName(relation));
 	target->destination = rule->target;
