@@ -333,6 +333,24 @@ SELECT paths('sub');
 SELECT factmerge_saturate('sub');
 SELECT paths('sub');
 
+-- A source that lacks what is derived cannot have derived it: all that takes one of its facts is
+CALL make_graph('bare');
+CALL make_graph('laden');
+DROP TABLE bare.path;
+CREATE TABLE laden.loop (point integer PRIMARY KEY REFERENCES laden.point);
+SELECT factmerge_add_rule('two hops', 'laden.path(a, c)', 'SELECT e.a, f.b FROM edge e JOIN edge f ON f.a = e.b');
+SELECT factmerge_add_rule('loops', 'laden.loop(point)', 'SELECT p.a FROM path p WHERE p.a = p.c UNION SELECT e.a FROM edge e WHERE e.a = e.b');
+CALL add_edges('bare', 'p>q q>r p>p q>s');
+CALL add_edges('laden', 'q>r r>q s>t');
+SELECT copied FROM factmerge_merge('bare', 'laden');
+SELECT paths('laden');
+SELECT p.name FROM laden.loop l JOIN laden.point p ON p.id = l.point ORDER BY 1;
+SELECT * FROM factmerge_verify('laden');
+CALL add_edges('bare', 'r>u u>u');
+SELECT copied FROM factmerge_merge('bare', 'laden');
+SELECT p.name FROM laden.loop l JOIN laden.point p ON p.id = l.point ORDER BY 1;
+SELECT * FROM factmerge_verify('laden');
+
 -- Our trigger's function is for our triggers
 CREATE TRIGGER wrong BEFORE INSERT ON sub.point FOR EACH ROW EXECUTE FUNCTION factmerge.apply_rules();
 INSERT INTO sub.point (name) VALUES ('wrong');

@@ -23,6 +23,13 @@
  * And where several facts have become one, facts that refer to them may meet
  * that never could; then the rule is applied to everything.
  *
+ * A source that lacks the table of what a rule derives is not saturated by it.  There
+ * the rule is applied to all combinations that take an S, by where the first one stands:
+ *
+ *	before it		what the destination has
+ *	the first S		S
+ *	behind			anything
+ *
  * Where two facts S and D meet in a column that refers to the same table, they
  * meet in a fact that is in both, see friends.c.  If there are few of these, it
  * is quicker to come from there; and if not, to leave out of S what refers to
@@ -154,6 +161,9 @@ AppendPart(StringInfo sql, Merge *merge, FactTable *table, Part part)
 		table->destination_facts > table->counts.in_both;
 }
 
+/* Stands for an atom where no D is called for */
+#define NOWHERE (-1)
+
 /*
  * Which part an atom looks at, given where S and D stand.
  */
@@ -162,6 +172,8 @@ PartOf(int atom, int source, int destination)
 {
 	int			first = Min(source, destination);
 
+	if (destination == NOWHERE && atom != source)
+		return atom < source ? PART_IN_DESTINATION : PART_ALL;
 	if (atom < first)
 		return PART_BOTH;
 	if (atom == source)
@@ -274,8 +286,8 @@ AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *fa
 }
 
 /*
- * Add the query for the combinations in which S and D first stand at two atoms of
- * an arm, unless there can be none.
+ * Add the query for the combinations in which S and D (or S alone) first stand at
+ * atoms of an arm, unless there can be none.
  */
 static void
 AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source, int destination)
@@ -295,7 +307,7 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 						 QualifiedRelation(relation));
 		if (!AppendPart(&sql, merge, FindTable(merge->tables, relation), part))
 			return;
-		if (i == source)
+		if (i == source && destination != NOWHERE)
 			AppendMeeting(&sql, queries, merge, arm, facts, source, destination);
 		sources[i] = sql.data;
 	}
@@ -303,15 +315,16 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 }
 
 /*
- * Add the queries by which an arm combines facts of both sides.
+ * Add the queries by which an arm combines facts of both sides, or (unless the source
+ * is saturated) facts of the source with any.
  */
 static void
-AddCombinations(Queries *queries, Merge *merge, Arm *arm, List *facts)
+AddCombinations(Queries *queries, Merge *merge, Arm *arm, List *facts, bool saturated)
 {
 	int			count = list_length(arm->atoms);
 
 	for (int source = 0; source < count; source++)
-		for (int destination = 0; destination < count; destination++)
+		for (int destination = saturated ? 0 : NOWHERE; destination < (saturated ? count : 0); destination++)
 			if (source != destination)
 				AddCombination(queries, merge, arm, facts, source, destination);
 }
@@ -420,12 +433,13 @@ ApplyToEverything(Rule *rule, Merge *merge, List *facts, const char *condition)
 static List *
 ApplyToCombinations(Rule *rule, Merge *merge, List *facts)
 {
+	bool		saturated = FindTable(merge->tables, rule->target) != NULL;
 	Queries		queries;
 	ListCell   *lc;
 
 	InitQueries(&queries);
 	foreach(lc, rule->arms)
-		AddCombinations(&queries, merge, lfirst(lc), facts);
+		AddCombinations(&queries, merge, lfirst(lc), facts, saturated);
 	return DerivationOf(rule, merge, &queries);
 }
 
