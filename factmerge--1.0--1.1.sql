@@ -87,7 +87,7 @@ COMMENT ON PROCEDURE factmerge_merge_in_batches(name, name, integer) IS
 CREATE FUNCTION factmerge_trim_history(older_than interval)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'factmerge_trim_history'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_trim_history(interval) IS
 'lets the history forget merges and failures that are older than that, with their counts by table, timings and conflicts; returns how many there were. Those of others only superusers and members of their roles can let it forget. What factmerge_origin() tells stays. Errors: a negative interval';
 
@@ -130,7 +130,9 @@ COMMENT ON TABLE factmerge.key_map IS 'which table maps the keys of which source
 ALTER TABLE factmerge.merge
 	ADD COLUMN source_table regclass,
 	ADD COLUMN destination_table regclass,
-	ADD COLUMN forgotten boolean NOT NULL DEFAULT false;
+	ADD COLUMN forgotten boolean NOT NULL DEFAULT false,
+	ADD COLUMN untagged boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN factmerge.merge.untagged IS 'whether the provenance columns have been removed since, so that it cannot be undone';
 COMMENT ON COLUMN factmerge.merge.source_table IS 'a table of the source, which tells what its schema is called by now';
 COMMENT ON COLUMN factmerge.merge.destination_table IS 'a table of the destination, likewise';
 
@@ -178,7 +180,7 @@ CREATE FUNCTION factmerge_undo(
 	OUT in_both bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factmerge_undo'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_undo(bigint, boolean) IS
 'takes back the latest merge into a destination: facts that it has copied or derived are removed, facts in both are the destination''s own again, and key maps and history follow; returns for each fact table how many facts that were. Facts that the destination had stay as they are. With dry_run nothing happens. Errors: no such merge, not the latest, undone already; a fact that was added since refers to what would go; not the owner of the fact tables';
 
@@ -188,6 +190,29 @@ COMMENT ON FUNCTION factmerge_undo(bigint, boolean) IS
 CREATE FUNCTION factmerge_remove_provenance(schema name)
 RETURNS integer
 AS 'MODULE_PATHNAME', 'factmerge_remove_provenance'
-LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_remove_provenance(name) IS
 'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Errors: not the owner of a table, a column that something depends on, an unfinished merge';
+
+/*
+ * A null argument is an error, rather than nothing
+ */
+ALTER FUNCTION factmerge_add_rule(name, text, text) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_drop_friend(regclass, regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_drop_handler(regclass, text) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_drop_rule(name, name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_friends(name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_ignore(regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_ignore_trigger(regclass, name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_preview(name, name, integer) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_rules(name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_saturate(name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_set_event_log(regclass, name, name, name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_set_friend_hops(regclass, integer) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_tables(name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_unignore(regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_unignore_trigger(regclass, name) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_unset_event_log(regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_unset_friend_hops(regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_unset_sameness(regclass) CALLED ON NULL INPUT;
+ALTER FUNCTION factmerge_verify(name, double precision) CALLED ON NULL INPUT;

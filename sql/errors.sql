@@ -314,6 +314,30 @@ SELECT factmerge_ignore_trigger('errors_dst.deed', 'no_such_trigger');
 SELECT factmerge_unignore_trigger('errors_dst.deed', 'no_such_trigger');
 SELECT factmerge_drop_handler('errors_dst.deed', 'no_such_function');
 SELECT factmerge_add_handler('errors_dst.deed', 'no_such_function');
+-- A null is refused by every function that needs the value
+CREATE FUNCTION calls_with_nulls() RETURNS TABLE (name name, told text) LANGUAGE plpgsql AS $$
+DECLARE
+    call text;
+BEGIN
+    FOR name, call IN
+        SELECT p.proname, format('%s %I(%s)', CASE p.prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, p.proname,
+            (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY n) FROM unnest(p.proargtypes) WITH ORDINALITY AS a (t, n)))
+        FROM pg_proc p JOIN pg_depend d ON (d.classid, d.objid, d.deptype) = ('pg_proc'::regclass, p.oid, 'e')
+        JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'factmerge'
+        WHERE p.pronamespace = e.extnamespace AND p.proname LIKE 'factmerge%' AND p.provariadic = 0 AND p.pronargs > 0
+        ORDER BY 1
+    LOOP
+        BEGIN
+            EXECUTE call;
+            told := 'nothing';
+        EXCEPTION WHEN OTHERS THEN
+            told := SQLSTATE;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+SELECT told, count(*), CASE told WHEN '22004' THEN NULL ELSE array_agg(name) END AS names FROM calls_with_nulls() GROUP BY 1 ORDER BY 1;
+DROP FUNCTION calls_with_nulls();
 SELECT factmerge.missing_reference('k', 1, false);
 SELECT factmerge.fact_number(1259, '(0,1)');
 SET factmerge.friend_hops = 9;

@@ -164,6 +164,12 @@ SET ROLE regress_preview;
 SELECT count(*) FROM factmerge_preview('preview_src', 'preview_dst');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
+-- ... and what may be read is, though how far sequences have got may not be known
+GRANT SELECT ON ALL TABLES IN SCHEMA preview_src TO regress_preview;
+SELECT array_agg(p ORDER BY p) AS seen FROM factmerge_preview('preview_src', 'preview_dst', 0) AS p \gset
+SET ROLE regress_preview;
+SELECT array_agg(p ORDER BY p)::text = :'seen' AS same FROM factmerge_preview('preview_src', 'preview_dst', 0) AS p;
+RESET ROLE;
 
 -- Errors: those of a merge, and nothing has changed
 SELECT preview_fingerprint() AS before \gset

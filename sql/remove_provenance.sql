@@ -15,6 +15,12 @@ BEGIN
         CREATE TABLE %1$I.plain (id integer PRIMARY KEY);
     $ddl$, schema);
 END $make$;
+CREATE FUNCTION told(command text, OUT message text, OUT detail text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE command;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+END $$;
 CALL make_leaving('leave_src');
 CALL make_leaving('leave_dst');
 INSERT INTO leave_src.stone (name) VALUES ('flint'), ('chalk');
@@ -60,6 +66,14 @@ GRANT ALL ON ALL TABLES IN SCHEMA leave_dst TO regress_leave;
 SET ROLE regress_leave;
 SELECT factmerge_remove_provenance('leave_dst');
 RESET ROLE;
+-- A later merge can be undone, but one whose tags are gone cannot
+SELECT sum(removed) AS removed FROM factmerge_undo((SELECT max(merge_id) FROM factmerge.merge WHERE destination = 'leave_dst'));
+SELECT name FROM leave_dst.stone ORDER BY 1;
+SELECT min(merge_id) AS untagged FROM factmerge.merge WHERE destination = 'leave_dst' \gset
+SELECT regexp_replace(message, '\d+', 'N') AS message, detail FROM told(format('SELECT factmerge_undo(%s)', :untagged));
+SELECT name FROM leave_dst.stone ORDER BY 1;
+SELECT factmerge_remove_provenance('leave_dst');
+DROP FUNCTION told(text);
 -- Columns of the user's that happen to have our names are left alone
 CREATE TABLE leave_dst.own (factmerge_provenance text, factmerge_merge bigint);
 SELECT factmerge_remove_provenance('leave_dst');

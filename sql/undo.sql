@@ -122,6 +122,14 @@ GRANT ALL ON ALL TABLES IN SCHEMA undo_b TO regress_undo;
 SET ROLE regress_undo;
 SELECT undo_error(:second);
 RESET ROLE;
+-- A merge of a source that has been forgotten tags nothing anew, so that both can be undone
+SELECT factmerge_forget_source('undo_a', 'undo_b');
+SELECT in_both, copied FROM factmerge_merge('undo_a', 'undo_b');
+SELECT * FROM undo_facts EXCEPT ALL SELECT * FROM after_merge;
+SELECT * FROM after_merge EXCEPT ALL SELECT * FROM undo_facts;
+SELECT sum(removed) AS removed, sum(u.in_both) AS in_both FROM factmerge_undo((SELECT max(merge_id) FROM factmerge.merge)) AS u;
+SELECT * FROM undo_facts EXCEPT ALL SELECT * FROM after_merge;
+SELECT * FROM after_merge EXCEPT ALL SELECT * FROM undo_facts;
 -- Renamed, it is the same destination
 ALTER SCHEMA undo_b RENAME TO undo_d;
 SELECT sum(removed) AS removed FROM factmerge_undo(:second);

@@ -326,7 +326,8 @@ AddSlices(Merge *merge, FactTable *table)
 	table->counts.in_both = table->counts.source_facts - table->counts.copied;
 	table->destination_facts -= table->counts.copied - copied;
 	table->merged_before = pg_strtoint64(row[1]) > 0;
-	table->tags_speak = !table->merged_before && pg_strtoint64(row[2]) == 1;
+	table->tags_speak = !table->merged_before && pg_strtoint64(row[2]) == 1 &&
+		!IsTaggedByOthers(merge, table);
 	table->counts.conflicts = CountConflicts(merge, table);
 	/* Now all of it is this merge's */
 	table->repeated = false;
@@ -378,7 +379,8 @@ factmerge_merge_in_batches(PG_FUNCTION_ARGS)
 	Batches		batches = {0};
 	ListCell   *lc;
 
-	RequireArguments(fcinfo, "factmerge_merge_in_batches()");
+	RequireArguments(fcinfo);
+	RequireWritable(fcinfo);
 	if (PG_GETARG_INT32(2) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

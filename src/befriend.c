@@ -89,19 +89,12 @@ CheckPath(Oid fact_table, Oid friend_table)
 Datum
 factmerge_add_friend(PG_FUNCTION_ARGS)
 {
-	Oid			fact_table;
-	Oid			friend_table;
+	Oid			fact_table = REQUIRE_ARG(OID, 0);
+	Oid			friend_table = REQUIRE_ARG(OID, 1);
 	int			nest_level;
 	char	   *condition = NULL;
 	SqlArgs		args = {0};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a table is null"),
-				 errhint("Name the table of the facts, and that of their friends.")));
-	fact_table = PG_GETARG_OID(0);
-	friend_table = PG_GETARG_OID(1);
 	CheckTable(fact_table);
 	if (get_rel_namespace(friend_table) != get_rel_namespace(fact_table))
 		ereport(ERROR,
@@ -137,14 +130,14 @@ factmerge_add_friend(PG_FUNCTION_ARGS)
 Datum
 factmerge_drop_friend(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 	SqlArgs		args = {0};
 	uint64		count;
 
 	CheckTable(relation);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, PG_GETARG_DATUM(0));
-	SqlAddArg(&args, REGCLASSOID, PG_GETARG_DATUM(1));
+	SqlAddArg(&args, REGCLASSOID, REQUIRE_ARG(DATUM, 1));
 	count = SqlExecuteAsOwner("DELETE FROM factmerge.friend"
 							  " WHERE fact_table OPERATOR(pg_catalog.=) $1"
 							  " AND friend_table OPERATOR(pg_catalog.=) $2", &args);
@@ -164,8 +157,8 @@ factmerge_drop_friend(PG_FUNCTION_ARGS)
 Datum
 factmerge_set_friend_hops(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
-	int32		hops = PG_GETARG_INT32(1);
+	Oid			relation = REQUIRE_ARG(OID, 0);
+	int32		hops = REQUIRE_ARG(INT32, 1);
 	SqlArgs		args = {0};
 
 	CheckTable(relation);
@@ -189,7 +182,7 @@ factmerge_set_friend_hops(PG_FUNCTION_ARGS)
 Datum
 factmerge_unset_friend_hops(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 
 	CheckTable(relation);
 	if (Undeclare("friend_hops", relation) == 0)

@@ -291,11 +291,9 @@ factmerge_check_handler(PG_FUNCTION_ARGS)
 	Check		check = {.merge = &merge};
 	int			nest_level;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("an argument of factmerge_check_handler() is null"),
-				 errhint("Name the handler; a sample may be left out.")));
+	RequireArgument(fcinfo, 0);
+	RequireArgument(fcinfo, 2);
+	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	nest_level = NewGUCNestLevel();

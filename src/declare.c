@@ -127,21 +127,13 @@ AddConditionArg(SqlArgs *args, FunctionCallInfo fcinfo, int argument, Oid fact_t
 Datum
 factmerge_add_handler(PG_FUNCTION_ARGS)
 {
-	Oid			relation;
-	char	   *found_from;
+	Oid			relation = REQUIRE_ARG(OID, 0);
+	char	   *found_from = text_to_cstring(REQUIRE_ARG(TEXT_PP, 3));
 	SqlArgs		args = {0};
 	Handler    *handler;
 
-	for (int i = 0; i < 4; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of factmerge_add_handler() is null"),
-					 errhint("Name the table and the handler.")));
-	relation = PG_GETARG_OID(0);
-	found_from = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	CheckTable(relation);
-	handler = FunctionHandler(relation, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	handler = FunctionHandler(relation, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)));
 	if (strcmp(found_from, "any") != 0 && strcmp(found_from, "this") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -150,7 +142,7 @@ factmerge_add_handler(PG_FUNCTION_ARGS)
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
 	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(handler->name));
-	SqlAddArg(&args, INT4OID, PG_GETARG_DATUM(2));
+	SqlAddArg(&args, INT4OID, REQUIRE_ARG(DATUM, 2));
 	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(found_from));
 	if (PG_ARGISNULL(4))
 		SqlAddNullArg(&args, REGCLASSARRAYOID);
@@ -175,8 +167,8 @@ factmerge_add_handler(PG_FUNCTION_ARGS)
 Datum
 factmerge_drop_handler(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Oid			relation = REQUIRE_ARG(OID, 0);
+	char	   *name = text_to_cstring(REQUIRE_ARG(TEXT_PP, 1));
 	List	   *names = ParseQualifiedName(name);
 	SqlArgs		args = {0};
 	uint64		count;
@@ -210,11 +202,11 @@ factmerge_drop_handler(PG_FUNCTION_ARGS)
 Datum
 factmerge_ignore_trigger(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 	SqlArgs		args = {0};
 
 	CheckTable(relation);
-	(void) get_trigger_oid(relation, NameStr(*PG_GETARG_NAME(1)), false);
+	(void) get_trigger_oid(relation, NameStr(*REQUIRE_ARG(NAME, 1)), false);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
 	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
@@ -230,14 +222,14 @@ factmerge_ignore_trigger(PG_FUNCTION_ARGS)
 Datum
 factmerge_unignore_trigger(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 	SqlArgs		args = {0};
 	uint64		count;
 
 	CheckTable(relation);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
-	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
+	SqlAddArg(&args, NAMEOID, REQUIRE_ARG(DATUM, 1));
 	count = SqlExecuteAsOwner("DELETE FROM factmerge.ignored_trigger"
 							  " WHERE fact_table OPERATOR(pg_catalog.=) $1"
 							  " AND trigger_name OPERATOR(pg_catalog.=) $2", &args);
@@ -256,7 +248,7 @@ factmerge_unignore_trigger(PG_FUNCTION_ARGS)
 Datum
 factmerge_ignore(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 	SqlArgs		args = {0};
 
 	if (get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
@@ -277,7 +269,7 @@ factmerge_ignore(PG_FUNCTION_ARGS)
 Datum
 factmerge_unignore(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 
 	CheckOwner(relation);
 	if (Undeclare("ignored_table", relation) == 0)

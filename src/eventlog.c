@@ -137,12 +137,12 @@ RefuseOtherLog(Oid relation)
 Datum
 factmerge_set_event_log(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 	SqlArgs		args = {0};
 
 	CheckTable(relation);
-	CheckLogColumns(relation, NameStr(*PG_GETARG_NAME(1)), NameStr(*PG_GETARG_NAME(2)),
-					NameStr(*PG_GETARG_NAME(3)));
+	CheckLogColumns(relation, NameStr(*REQUIRE_ARG(NAME, 1)), NameStr(*REQUIRE_ARG(NAME, 2)),
+					NameStr(*REQUIRE_ARG(NAME, 3)));
 	SqlConnect();
 	RefuseOtherLog(relation);
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
@@ -162,7 +162,7 @@ factmerge_set_event_log(PG_FUNCTION_ARGS)
 Datum
 factmerge_unset_event_log(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 
 	CheckTable(relation);
 	if (Undeclare("event_log", relation) == 0)

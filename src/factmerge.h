@@ -298,6 +298,7 @@ extern char *RefersTo(Reference *reference, const char *from, const char *to);
 /* lock.c */
 extern void CheckRights(Merge *merge);
 extern void LockDestination(Merge *merge);
+extern void RefuseToWait(Merge *merge);
 extern void LockTables(Merge *merge);
 
 /* translate.c */
@@ -324,6 +325,7 @@ extern bool KnowsSourceTables(void);
 extern bool IsTemporary(Oid relation);
 extern char *EarlierMerges(Merge *merge, FactTable *table);
 extern void ForgetDroppedTables(void);
+extern bool IsTaggedByOthers(Merge *merge, FactTable *table);
 extern void OpenKeyMap(Merge *merge, FactTable *table);
 extern char *ForgetSourceHint(Merge *merge);
 extern void SettleKeyMap(Merge *merge, FactTable *table);

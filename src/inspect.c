@@ -104,7 +104,7 @@ factmerge_tables(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
-	tables = DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0))));
+	tables = DescribeSchema(FindSchema(NameStr(*REQUIRE_ARG(NAME, 0))));
 	LoadHandlers(tables);
 	foreach(lc, tables)
 	{
@@ -337,8 +337,7 @@ factmerge_origin(PG_FUNCTION_ARGS)
 	int			nest_level = NewGUCNestLevel();
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (PG_ARGISNULL(0))
-		return (Datum) 0;
+	RequireArgument(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
 	origin.table = DescribeOne(PG_GETARG_OID(0));

@@ -318,6 +318,19 @@ CopyKeyMap(Merge *merge, FactTable *table)
 }
 
 /*
+ * Whether other merges have tagged facts of a table.  Their key maps may be forgotten
+ * by now.
+ */
+bool
+IsTaggedByOthers(Merge *merge, FactTable *table)
+{
+	return table->has_tags &&
+		SqlFetchInt64(merge->snapshot,
+					  psprintf("SELECT EXISTS (SELECT FROM %s AS d WHERE d." MERGE_COLUMN " <> " INT64_FORMAT ")::pg_catalog.int4",
+							   QualifiedRelation(table->destination), merge->id), NULL) != 0;
+}
+
+/*
  * Find or create the key map of a table, and see whether any merge has tagged
  * the table's facts before.
  */
@@ -330,7 +343,8 @@ OpenKeyMap(Merge *merge, FactTable *table)
 	table->tags_speak =
 		SqlFetchInt64(InvalidSnapshot,
 					  "SELECT pg_catalog.count(*) FROM factmerge.key_map WHERE fact_table = $1",
-					  &fact_table) == 0;
+					  &fact_table) == 0 &&
+		!IsTaggedByOthers(merge, table);
 	if (merge->preview)
 	{
 		CopyKeyMap(merge, table);

@@ -220,6 +220,23 @@ LockDestination(Merge *merge)
 }
 
 /*
+ * Refuse to wait for another merge into the destination, before any table is opened:
+ * its first one locks them against everybody.
+ */
+void
+RefuseToWait(Merge *merge)
+{
+	LOCKTAG		tag;
+
+	if (!merge->no_wait)
+		return;
+	LockDestination(merge);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, NamespaceRelationId,
+					   get_namespace_oid(merge->destination, false), 0);
+	LockRelease(&tag, ShareUpdateExclusiveLock, false);
+}
+
+/*
  * Lock all tables and take the snapshot of the merge.
  */
 void

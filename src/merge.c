@@ -99,6 +99,7 @@ OpenSchemas(Merge *merge)
 				 errhint("Merge into a schema of ordinary tables; temporary ones can be a source.")));
 	if (isTempNamespace(source))
 		merge->source = "pg_temp";	/* whichever it is in this session */
+	RefuseToWait(merge);
 	merge->tables = DescribeSchemas(source, destination, &merge->others);
 	CheckRights(merge);
 	if (!merge->preview)
@@ -298,7 +299,8 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	Counts		totals;
 	Datum		row;
 
-	RequireArguments(fcinfo, "factmerge_merge()");
+	RequireArguments(fcinfo);
+	RequireWritable(fcinfo);
 	SqlConnect();
 	merge = MergeSchemas(NameStr(*PG_GETARG_NAME(0)), NameStr(*PG_GETARG_NAME(1)),
 						 PG_GETARG_BOOL(2), true, &totals);

@@ -275,7 +275,7 @@ factmerge_friends(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
-	stops = FindStops(DescribeSchema(FindSchema(NameStr(*PG_GETARG_NAME(0)))), NIL);
+	stops = FindStops(DescribeSchema(FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)))), NIL);
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);

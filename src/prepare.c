@@ -27,8 +27,7 @@ factmerge_prepare(PG_FUNCTION_ARGS)
 	int			count;
 	int			nest_level;
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
+	RequireArgument(fcinfo, 0);
 	SqlConnect();
 	nest_level = NewGUCNestLevel();
 	LockSearchPath();
@@ -60,7 +59,7 @@ RemoveColumns(Datum *values, bool *nulls, void *arg)
 Datum
 factmerge_remove_provenance(PG_FUNCTION_ARGS)
 {
-	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
+	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
 	SqlArgs		args = {0};
 	int			count = 0;
 	int			nest_level;
@@ -79,6 +78,10 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 				  " WHERE n.oid = $1 AND p.atttypid = $2 AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
 				  " AND p.attinhcount = 0 ORDER BY c.relname",
 				  &args, RemoveColumns, &count);
+	if (count > 0)
+		(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET untagged = true WHERE m.destination_table IN"
+								 " (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relnamespace = $1 AND $2 IS NOT NULL)",
+								 &args);
 	AtEOXact_GUC(true, nest_level);
 	SqlFinish();
 	PG_RETURN_INT32(count);

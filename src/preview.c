@@ -172,7 +172,7 @@ PreviewMerge(Merge *merge, void *arg)
 Datum
 factmerge_preview(PG_FUNCTION_ARGS)
 {
-	Preview		preview = {fcinfo, PG_GETARG_INT32(2)};
+	Preview		preview = {fcinfo, REQUIRE_ARG(INT32, 2)};
 	Merge	   *merge;
 	int			nest_level;
 
@@ -180,13 +180,14 @@ factmerge_preview(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the number of examples must not be negative")));
+	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
 	nest_level = NewGUCNestLevel();
 	merge = palloc0(sizeof(Merge));
-	merge->source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
-	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	merge->source = pstrdup(NameStr(*REQUIRE_ARG(NAME, 0)));
+	merge->destination = pstrdup(NameStr(*REQUIRE_ARG(NAME, 1)));
 	merge->dry_run = true;
 	merge->preview = true;
 	merge->search_path = LockSearchPath();

@@ -74,36 +74,6 @@ SqlConnectNonatomic(void)
 }
 
 /*
- * Refuse a call that leaves an argument open which names what is to be merged, or how.
- */
-void
-RequireArguments(FunctionCallInfo fcinfo, const char *function)
-{
-	for (int i = 0; i < PG_NARGS(); i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an argument of %s is null", function),
-					 errhint("Name the source and the destination.")));
-}
-
-/*
- * Refuse a call of a procedure that has to end transactions, where that cannot be done.
- */
-void
-RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure, const char *reason)
-{
-	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-			 errmsg("%s cannot be called within a transaction", procedure),
-			 errdetail("%s", reason),
-			 errhint("Call it by itself, or use factmerge_merge().")));
-}
-
-/*
  * Commit the transaction, and begin another.
  */
 void

@@ -39,9 +39,6 @@ typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 
 extern void SqlConnect(void);
 extern void SqlConnectNonatomic(void);
-extern void RequireArguments(FunctionCallInfo fcinfo, const char *function);
-extern void RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure,
-								 const char *reason);
 extern void SqlCommit(void);
 extern void SqlRollback(void);
 extern void SqlFinish(void);
@@ -95,5 +92,18 @@ extern bool IsInteger(Oid type);
 extern bool HasHash(Oid type);
 extern void AppendOperator(StringInfo sql, Oid operator);
 extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);
+
+/*
+ * An argument of the SQL function that is being called, as by PG_GETARG_..., which
+ * must not be null
+ */
+#define REQUIRE_ARG(type, n) (RequireArgument(fcinfo, n), PG_GETARG_##type(n))
+
+/* call.c */
+extern void RequireArgument(FunctionCallInfo fcinfo, int argument);
+extern void RequireArguments(FunctionCallInfo fcinfo);
+extern void RequireWritable(FunctionCallInfo fcinfo);
+extern void RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure,
+								 const char *reason);
 
 #endif							/* FACTMERGE_QUERY_H */

@@ -633,11 +633,12 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 {
 	Merge	   *merge;
 	List	   *enabled;
-	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
+	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
 	int			nest_level = NewGUCNestLevel();
 	int64		before;
 	int64		derived;
 
+	RequireWritable(fcinfo);
 	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
 	merge = palloc0(sizeof(Merge));

@@ -494,14 +494,14 @@ DropIdleTriggers(List *tables, List *rules)
 Datum
 factmerge_add_rule(PG_FUNCTION_ARGS)
 {
-	Declaration rule = {.name = NameStr(*PG_GETARG_NAME(0))};
+	Declaration rule = {.name = NameStr(*REQUIRE_ARG(NAME, 0))};
 	int			nest_level = NewGUCNestLevel();
 	Rule	   *before;
 	ListCell   *lc;
 
 	SqlConnect();
-	TakeTarget(&rule, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	TakeQuery(&rule, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	TakeTarget(&rule, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)));
+	TakeQuery(&rule, text_to_cstring(REQUIRE_ARG(TEXT_PP, 2)));
 	LockSearchPath();
 	LockRegister();
 	before = FindRule(LoadRules(rule.schema), rule.name);
@@ -526,8 +526,8 @@ factmerge_add_rule(PG_FUNCTION_ARGS)
 Datum
 factmerge_drop_rule(PG_FUNCTION_ARGS)
 {
-	char	   *name = NameStr(*PG_GETARG_NAME(0));
-	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(1)));
+	char	   *name = NameStr(*REQUIRE_ARG(NAME, 0));
+	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 1)));
 	int			nest_level = NewGUCNestLevel();
 	Rule	   *rule;
 
@@ -555,7 +555,7 @@ Datum
 factmerge_rules(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
+	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -135,7 +135,8 @@ factmerge_run(PG_FUNCTION_ARGS)
 {
 	Run			run = {.wait = PG_GETARG_BOOL(2),.started_at = GetCurrentTimestamp()};
 
-	RequireArguments(fcinfo, "factmerge_run()");
+	RequireArguments(fcinfo);
+	RequireWritable(fcinfo);
 	RequireNonatomicCall(fcinfo, "factmerge_run()", "It has to commit that a merge has failed.");
 	SqlConnectNonatomic();
 	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
@@ -167,7 +168,7 @@ factmerge_trim_history(PG_FUNCTION_ARGS)
 
 	SqlConnect();
 	LockSearchPath();
-	SqlAddArg(&args, INTERVALOID, PG_GETARG_DATUM(0));
+	SqlAddArg(&args, INTERVALOID, REQUIRE_ARG(DATUM, 0));
 	if (SqlFetchInt64(InvalidSnapshot, "SELECT ($1 < '0'::pg_catalog.interval)::pg_catalog.int4", &args) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -292,11 +292,7 @@ factmerge_set_sameness(PG_FUNCTION_ARGS)
 	Relation	relation;
 	SameRule   *rule;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("fact_table is null")));
-	table.destination = PG_GETARG_OID(0);
+	table.destination = REQUIRE_ARG(OID, 0);
 	CheckTable(table.destination);
 	SqlConnect();
 	relation = table_open(table.destination, AccessShareLock);
@@ -324,7 +320,7 @@ factmerge_set_sameness(PG_FUNCTION_ARGS)
 Datum
 factmerge_unset_sameness(PG_FUNCTION_ARGS)
 {
-	Oid			relation = PG_GETARG_OID(0);
+	Oid			relation = REQUIRE_ARG(OID, 0);
 
 	CheckTable(relation);
 	if (Undeclare("sameness", relation) == 0)

@@ -24,6 +24,15 @@
 #include "sameness.h"
 
 /*
+ * Whether the caller may see how far a sequence has got.  A preview can do without.
+ */
+static bool
+MayReadSequence(Oid sequence)
+{
+	return pg_class_aclcheck(sequence, GetUserId(), ACL_SELECT | ACL_USAGE) == ACLCHECK_OK;
+}
+
+/*
  * How far a sequence has got: the last value that has been drawn from it, or
  * what would be that, if none has.
  */
@@ -38,8 +47,8 @@ SequencePosition(Oid sequence)
 	if (pg_class_aclcheck(sequence, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		position = psprintf("(SELECT CASE WHEN q.is_called THEN q.last_value"
 							" ELSE q.last_value - seqincrement END FROM %s AS q)", relation);
-	else if (pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		position = "seqstart - seqincrement";	/* a preview can do without */
+	else if (!MayReadSequence(sequence))
+		position = "seqstart - seqincrement";
 	return SqlFetchInt64(InvalidSnapshot,
 						 psprintf("SELECT %s FROM pg_catalog.pg_sequence WHERE seqrelid = $1",
 								  position), &args);
@@ -195,6 +204,8 @@ RefuseSequenceBehind(Merge *merge, FactTable *table, Column *column, int64 befor
 	const char *name = quote_identifier(column->name);
 	char	  **row;
 
+	if (!MayReadSequence(column->sequence))
+		return;
 	SqlAddArg(&args, INT8OID, Int64GetDatum(before));
 	SqlAddArg(&args, INT8OID,
 			  Int64GetDatum(PositionAfter(merge, table, column->sequence)));

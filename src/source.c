@@ -126,11 +126,7 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 	int			count = 0;
 	int			nest_level = NewGUCNestLevel();
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the source to be forgotten is null"),
-				 errhint("factmerge_sources() lists the sources.")));
+	RequireArgument(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
 	SqlAddArgument(&args, NAMEOID, fcinfo, 0);

@@ -49,7 +49,8 @@ DestinationOf(int64 merge_id)
 	row = SqlFetchRow(InvalidSnapshot,
 					  "SELECT COALESCE(n.nspname, m.destination), CASE WHEN m.undone THEN 1 END,"
 					  " (SELECT pg_catalog.max(l.merge_id) FROM factmerge.merge AS l LEFT JOIN pg_catalog.pg_class AS lc ON lc.oid = l.destination_table"
-					  " WHERE NOT l.undone AND l.merge_id > m.merge_id AND COALESCE(lc.relnamespace = n.oid, l.destination = m.destination))"
+					  " WHERE NOT l.undone AND l.merge_id > m.merge_id AND COALESCE(lc.relnamespace = n.oid, l.destination = m.destination)),"
+					  " CASE WHEN m.untagged THEN 1 END"
 					  " FROM factmerge.merge AS m LEFT JOIN pg_catalog.pg_class AS c ON c.oid = m.destination_table"
 					  " LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE m.merge_id = $1", &args);
 	if (row == NULL)
@@ -61,6 +62,12 @@ DestinationOf(int64 merge_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("merge " INT64_FORMAT " has been undone already", merge_id)));
+	if (row[3])
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("merge " INT64_FORMAT " cannot be undone any more", merge_id),
+				 errdetail("The provenance columns that told what it has brought to schema \"%s\" have been removed.",
+						   row[0])));
 	if (row[2])
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -190,11 +197,12 @@ factmerge_undo(PG_FUNCTION_ARGS)
 	Merge		merge = {0};
 	int			nest_level = NewGUCNestLevel();
 
+	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	merge.search_path = LockSearchPath();
-	merge.id = PG_GETARG_INT64(0);
-	merge.dry_run = PG_GETARG_BOOL(1);
+	merge.id = REQUIRE_ARG(INT64, 0);
+	merge.dry_run = REQUIRE_ARG(BOOL, 1);
 	merge.destination = DestinationOf(merge.id);
 	merge.tables = DescribeSchema(FindSchema(merge.destination));
 	CheckRights(&merge);

@@ -315,8 +315,8 @@ ReplayEverything(Merge *merge, void *arg)
 Datum
 factmerge_verify(PG_FUNCTION_ARGS)
 {
-	Verification verification = {.fcinfo = fcinfo,.sample = PG_GETARG_FLOAT8(1)};
-	Oid			schema = FindSchema(NameStr(*PG_GETARG_NAME(0)));
+	Verification verification = {.fcinfo = fcinfo,.sample = REQUIRE_ARG(FLOAT8, 1)};
+	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
 	Merge	   *merge;
 	int			nest_level;
 
@@ -325,6 +325,7 @@ factmerge_verify(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a sample is more than 0 and at most 1"),
 				 errhint("It is the share of the events to replay, as in 0.05.")));
+	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
