@@ -255,13 +255,19 @@ CREATE FUNCTION func_dst.match_offers(func_dst.offers) RETURNS void LANGUAGE sql
 SELECT factmerge_add_handler('func_dst.offers', 'func_dst.match_offers');
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM factmerge.handler WHERE fact_table = 'func_dst.offer'::regclass;
--- A set of rows of a table elsewhere is refused when it comes to merging
+SELECT factmerge_add_handler('func_dst.offer', 'func_dst.match_offer', friends => '{func_src.deal}');
+-- A set of rows of a table elsewhere is refused, when it comes to merging if need be
 CREATE FUNCTION func_dst.elsewhere(func_dst.offer) RETURNS SETOF func_src.deal LANGUAGE sql AS 'SELECT NULL::func_src.deal';
 SELECT factmerge_add_handler('func_dst.offer', 'func_dst.elsewhere');
+CREATE TABLE func_dst.moving (id integer);
+CREATE FUNCTION func_dst.moves(func_dst.offer) RETURNS SETOF func_dst.moving LANGUAGE sql AS 'SELECT NULL::func_dst.moving';
+SELECT factmerge_add_handler('func_dst.offer', 'func_dst.moves');
+ALTER TABLE func_dst.moving SET SCHEMA public;
 INSERT INTO func_src.offer VALUES ('lamp', 'V');
 :merge;
 \echo :LAST_ERROR_SQLSTATE
-SELECT factmerge_drop_handler('func_dst.offer', 'func_dst.elsewhere');
+SELECT factmerge_drop_handler('func_dst.offer', 'func_dst.moves');
+DROP TABLE public.moving CASCADE;
 
 -- A function that has gone since: the merge says so, and dropping the
 -- declaration still works

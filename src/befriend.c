@@ -84,6 +84,21 @@ CheckPath(Oid fact_table, Oid friend_table)
 }
 
 /*
+ * Refuse what is declared of a fact table and one that no handler of its schema has to
+ * do with.
+ */
+void
+RequireSameSchema(Oid fact_table, Oid other)
+{
+	if (get_rel_namespace(other) != get_rel_namespace(fact_table))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("tables %s and %s are in different schemas",
+						QualifiedRelation(fact_table), QualifiedRelation(other)),
+				 errdetail("What handlers inspect and derive are facts of one schema.")));
+}
+
+/*
  * factmerge_add_friend(regclass, regclass, text)
  */
 Datum
@@ -96,12 +111,7 @@ factmerge_add_friend(PG_FUNCTION_ARGS)
 	SqlArgs		args = {0};
 
 	CheckTable(fact_table);
-	if (get_rel_namespace(friend_table) != get_rel_namespace(fact_table))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("tables %s and %s are in different schemas",
-						QualifiedRelation(fact_table), QualifiedRelation(friend_table)),
-				 errdetail("Only facts of the same schema are friends.")));
+	RequireSameSchema(fact_table, friend_table);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(fact_table));
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(friend_table));
@@ -274,6 +284,7 @@ NamedTables(Oid fact_table, ArrayType *names)
 		if (name->schemaname == NULL)
 			name->schemaname = get_namespace_name(get_rel_namespace(fact_table));
 		table = RangeVarGetRelid(name, AccessShareLock, false);
+		RequireSameSchema(fact_table, table);
 		tables = list_append_unique_oid(tables, table);
 	}
 	return tables;

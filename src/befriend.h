@@ -16,5 +16,6 @@ extern char *ResolveFactCondition(Oid fact_table, Oid friend_table,
 								  const char *declared_with,
 								  const char *table);
 extern List *NamedTables(Oid fact_table, ArrayType *names);
+extern void RequireSameSchema(Oid fact_table, Oid other);
 
 #endif							/* FACTMERGE_BEFRIEND_H */

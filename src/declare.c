@@ -133,7 +133,9 @@ factmerge_add_handler(PG_FUNCTION_ARGS)
 	Handler    *handler;
 
 	CheckTable(relation);
-	handler = FunctionHandler(relation, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)));
+	handler = FunctionHandler(relation, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)), false);
+	if (OidIsValid(handler->target))
+		RequireSameSchema(relation, handler->target);
 	if (strcmp(found_from, "any") != 0 && strcmp(found_from, "this") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

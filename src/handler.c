@@ -165,7 +165,7 @@ ConstraintTriggers(FactTable *table)
  * if there is none, or if it has another signature.
  */
 Handler *
-FunctionHandler(Oid fact_table, const char *name)
+FunctionHandler(Oid fact_table, const char *name, bool is_declared)
 {
 	Handler    *handler = palloc0(sizeof(Handler));
 	Oid			row_type = get_rel_type_id(fact_table);
@@ -179,7 +179,9 @@ FunctionHandler(Oid fact_table, const char *name)
 				 errmsg("function %s(%s) does not exist", name,
 						format_type_be(row_type)),
 				 errdetail("A handler takes a fact of its table as its only argument."),
-				 errhint("If it is declared and gone, take it back with factmerge_drop_handler().")));
+				 is_declared ?
+				 errhint("Create it again, or take its declaration back with factmerge_drop_handler().") :
+				 errhint("Create it first. Triggers need no declaration: those that are AFTER INSERT are handlers anyway.")));
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler->function));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", handler->function);
@@ -233,7 +235,7 @@ AddDeclared(Datum *values, bool *nulls, void *arg)
 	FactTable  *table = arg;
 	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(table));
 	Handler    *handler = FunctionHandler(table->destination,
-										  TextDatumGetCString(values[0]));
+										  TextDatumGetCString(values[0]), true);
 
 	handler->priority = DatumGetInt32(values[1]);
 	handler->found_from_this = strcmp(TextDatumGetCString(values[2]), "this") == 0;

@@ -53,7 +53,7 @@ typedef struct Turn
 typedef struct HandlerRun HandlerRun;
 
 extern void LoadHandlers(List *tables);
-extern Handler *FunctionHandler(Oid fact_table, const char *name);
+extern Handler *FunctionHandler(Oid fact_table, const char *name, bool is_declared);
 extern List *ConstraintTriggers(FactTable *table);
 extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);

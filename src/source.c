@@ -138,7 +138,10 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 	if (count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("nothing of source \"%s\" has been merged", NameStr(*PG_GETARG_NAME(0))),
+				 PG_ARGISNULL(1) ?
+				 errmsg("nothing of source \"%s\" has been merged", NameStr(*PG_GETARG_NAME(0))) :
+				 errmsg("nothing of source \"%s\" has been merged into \"%s\"", NameStr(*PG_GETARG_NAME(0)),
+						NameStr(*PG_GETARG_NAME(1))),
 				 errhint("factmerge_sources() lists the sources.")));
 	(void) SqlExecuteAsOwner("DELETE FROM factmerge.key_map AS k"
 							 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS m WHERE m.oid = k.map)", NULL);

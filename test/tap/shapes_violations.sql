@@ -2,7 +2,7 @@
 -- server's, and says which fact of the source it is and what to do
 BEGIN;
 \ir include/shapes.sql
-SELECT plan(66);
+SELECT plan(69);
 CREATE EXTENSION btree_gist;
 
 -- People known by name, with deeds.  Of the source's, Ada is in both; number 3
@@ -20,8 +20,8 @@ BEGIN
 END $body$;
 
 -- An error with a certain message that names the source's fact and has a hint
-CREATE FUNCTION says(message text, fact text DEFAULT '\(id\)=\(3\)') RETURNS text LANGUAGE sql AS
-    $$SELECT format('%s.*\nDETAIL: .*%s.*\nHINT: ', message, fact)$$;
+CREATE FUNCTION says(message text, fact text DEFAULT '\(id\)=\(3\)', hint text DEFAULT '') RETURNS text LANGUAGE sql AS
+    $$SELECT format('%s.*\nDETAIL: .*%s.*\nHINT: +%s', message, fact, hint)$$;
 
 --
 -- Constraints of the row
@@ -41,7 +41,13 @@ SELECT refuses('NOT NULL violated: column, fact and hint in the error', '23502',
 CALL make_people('ALTER TABLE person ADD since date DEFAULT current_date;
     ALTER TABLE person ALTER since SET NOT NULL, ALTER since DROP DEFAULT');
 SELECT refuses('NOT NULL column without default that only the destination has', '23502',
-    says('null value in column "since" of relation "person" violates not-null constraint', '\(id\)=\('), early => false);
+    says('null value in column "since" of relation "person" violates not-null constraint', '\(id\)=\(', 'The source has no such column'),
+    early => false);
+CALL make('CREATE TABLE person (id integer PRIMARY KEY, name text)', $$INSERT INTO person VALUES (1, 'Ada'), (2, 'Bob'), (3, 'Cid')$$,
+    $$INSERT INTO person VALUES (1, 'Ada'), (3, 'Eve')$$);
+SELECT factmerge_set_sameness('b.person', key => '{name}');
+SELECT refuses('a key that is not generated, where the sameness is declared otherwise', '23505',
+    says('duplicate key value violates unique constraint "person_pkey"', hint => 'What the database does not generate'), early => false);
 CALL make_people('CREATE DOMAIN sex AS text CONSTRAINT known_sex CHECK (VALUE IN (''f'', ''m''));
     ALTER TABLE person ALTER sex TYPE sex', $$'Cid', 1850, 'x'$$);
 SELECT refuses('domain violated: constraint, fact and hint in the error', '23514',
