@@ -235,9 +235,9 @@ AppendEarlierPairs(StringInfo sql, Merge *merge, FactTable *table)
 {
 	appendStringInfo(sql, " LEFT JOIN %s AS o ON o.merge_id <> " INT64_FORMAT " AND ",
 					 table->map, merge->id);
-	AppendSameAddress(sql, table, "o.source_", "source.factmerge_address_");
+	AppendSameAddress(sql, table, SIDE_SOURCE, "o.source_", "source.factmerge_address_");
 	appendStringInfoString(sql, " AND ");
-	AppendSameAddress(sql, table, "o.destination_", "destination.factmerge_address_");
+	AppendSameAddress(sql, table, SIDE_DESTINATION, "o.destination_", "destination.factmerge_address_");
 }
 
 /* "prefix1, prefix2, ..." by the numbers of the address */

@@ -59,19 +59,12 @@ ReferencesOnTheWay(FactTable *table, SameWay *way)
 static void
 AppendRefersToNew(StringInfo sql, Reference *reference)
 {
-	ListCell   *lc;
-
 	appendStringInfo(sql, "EXISTS (SELECT FROM %s AS n WHERE true",
 					 NewFacts(reference->target));
-	foreach(lc, reference->columns)
+	for (int i = 0; i < list_length(reference->columns); i++)
 	{
-		int			i = foreach_current_index(lc);
-		Column	   *target = list_nth(reference->target_columns, i);
-
 		appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("n.s%d", target->map_number),
-					   list_nth_oid(reference->operators, i),
-					   SourceValue(lfirst(lc)), target->collation);
+		AppendLookup(sql, reference, i, "n.s");
 	}
 	appendStringInfoChar(sql, ')');
 }
@@ -135,8 +128,8 @@ FindNew(Merge *merge, FactTable *table)
 
 		appendStringInfoString(&sql, " AND ");
 		AppendEquality(&sql, psprintf("n.s%d", column->map_number),
-					   EqualityOperator(column->type), SourceValue(column),
-					   column->collation);
+					   EqualityOperator(column->source_type), SourceValue(column),
+					   column->source_collation);
 	}
 	appendStringInfoChar(&sql, ')');
 	foreach(lc, WaysToBeSame(table))
@@ -161,9 +154,9 @@ CreateNewFacts(FactTable *table)
 
 		AppendSeparator(&columns, ", ", &first);
 		appendStringInfo(&columns, "s%d %s", column->map_number,
-						 TypeText(column->type, -1));
-		if (OidIsValid(column->collation))
-			appendStringInfo(&columns, " COLLATE %s", QualifiedCollation(column->collation));
+						 TypeText(column->source_type, -1));
+		if (OidIsValid(column->source_collation))
+			appendStringInfo(&columns, " COLLATE %s", QualifiedCollation(column->source_collation));
 	}
 	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (%s)", NewFacts(table), columns.data));
 }

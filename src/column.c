@@ -24,30 +24,73 @@
 #include "utils/ruleutils.h"
 
 #include "compat.h"
+#include "eventlog.h"
 #include "factmerge.h"
+#include "samerule.h"
 
 /*
- * Say how a column's values get from one type to the other, or refuse.
+ * Choose how a column's values get from one type to the other, or note that they
+ * do not.  Whether they have to is seen later, see RefuseMisfits().
  */
-static ColumnConversion
-ChooseConversion(Relation source, Form_pg_attribute from,
+static void
+ChooseConversion(Column *column, Relation source, Form_pg_attribute from,
 				 Relation destination, Form_pg_attribute to)
 {
-	ColumnConversion conversion;
-
 	if (TypeFits(from->atttypid, from->atttypmod, to->atttypid, to->atttypmod,
 				 RelationGetNamespace(source), RelationGetNamespace(destination),
-				 &conversion))
-		return conversion;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of table \"%s\" does not fit",
-					NameStr(to->attname), RelationGetRelationName(destination)),
-			 errdetail("Its type is %s in the source and %s in the destination.",
-					   format_type_with_typemod(from->atttypid, from->atttypmod),
-					   format_type_with_typemod(to->atttypid, to->atttypmod)),
-			 errhint("Give the column of the destination a type that holds every value of the source.")));
-	return CONVERT_NOT;			/* keep compiler quiet */
+				 &column->conversion))
+		return;
+	column->misfit = psprintf("Its type is %s in the source and %s in the destination.",
+							  format_type_with_typemod(from->atttypid, from->atttypmod),
+							  format_type_with_typemod(to->atttypid, to->atttypmod));
+	column->conversion = CONVERT_NOT;
+	column->recollated = false;
+	column->source_type = from->atttypid;
+	column->source_collation = from->attcollation;
+}
+
+/*
+ * Whether the source's values of a column are never taken, but only looked up: the
+ * database draws others, or the key map has what a reference becomes.
+ */
+static bool
+IsLookedUpOnly(FactTable *table, Column *column)
+{
+	if (column->generated || column->log || (table->rule && table->rule->condition))
+		return false;
+	if (column->reference)
+		return list_length(column->reference->columns) == 1;
+	return column->surrogate;
+}
+
+/*
+ * Refuse columns whose values do not fit and would be taken.  An event log may name
+ * keys as text, which says nothing of their type.
+ */
+void
+RefuseMisfits(List *tables)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		foreach(c, table->columns)
+		{
+			Column	   *column = lfirst(c);
+
+			if (column->misfit == NULL ||
+				(IsLookedUpOnly(table, column) && FindEventLog(tables) == NULL))
+				continue;
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of table \"%s\" does not fit", column->name, table->name),
+					 errdetail("%s", column->misfit),
+					 errhint("Give the column of the destination a type that holds every value of the source.")));
+		}
+	}
 }
 
 /*
@@ -277,8 +320,10 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		column->nullable = !IsNeverNull(destination, to) ||
 			(source && !IsNeverNull(source, from) && source->rd_rel->relkind != RELKIND_FOREIGN_TABLE);
 		column->generated = to->attgenerated != '\0';
+		column->source_type = column->type;
+		column->source_collation = column->collation;
 		if (source)
-			column->conversion = ChooseConversion(source, from, destination, to);
+			ChooseConversion(column, source, from, destination, to);
 		FindGenerator(destination, to, column);
 		table->columns = lappend(table->columns, column);
 	}

@@ -262,7 +262,7 @@ AppendFoldedWith(StringInfo sql, Merge *merge, FactTable *table, List *columns)
 					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
 	AppendMapJoin(sql, table, "n", "source", "s");
 	appendStringInfoString(sql, ") AS y ON m.folded AND m.merge_id = y.merge_id AND ");
-	AppendSameAddress(sql, table, "y.destination_", "m.destination_");
+	AppendSameAddress(sql, table, SIDE_DESTINATION, "y.destination_", "m.destination_");
 }
 
 /*

@@ -84,6 +84,11 @@ typedef struct Column
 	int32		typmod;
 	Oid			collation;
 	bool		recollated;		/* the source has another collation */
+	char	   *misfit;			/* both types in words, if the source's does not
+								 * fit; or NULL */
+	Oid			source_type;	/* of the source's values where they are looked
+								 * up: the destination's, unless a misfit */
+	Oid			source_collation;
 	bool		nullable;		/* in either schema */
 	bool		generated;
 	char	   *new_value;		/* SQL for a new key, if the database generates
@@ -263,6 +268,7 @@ extern FactTable *FindTable(List *tables, Oid relation);
 extern void NoticeViews(Oid source, Oid destination);
 
 /* column.c */
+extern void RefuseMisfits(List *tables);
 extern bool HasTags(Relation relation);
 extern bool IsProvenanceColumn(const char *name);
 extern bool IsReferring(Relation relation, AttrNumber column);
@@ -308,6 +314,7 @@ extern void AppendSourceValue(StringInfo sql, Column *column);
 extern char *SourceValue(Column *column);
 extern void AppendTranslated(StringInfo sql, Column *column);
 extern void AppendMatched(StringInfo sql, Column *column);
+extern void AppendLookup(StringInfo sql, Reference *reference, int i, const char *prefix);
 extern void AppendReferenceJoin(StringInfo sql, Reference *reference);
 extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 						  const char *side, const char *alias);
@@ -316,7 +323,7 @@ extern void AppendEquality(StringInfo sql, const char *left, Oid operator,
 extern void AppendRowEquality(StringInfo sql, List *columns, List *operators,
 							  List *collations, bool nulls_equal,
 							  const char *alias);
-extern void AppendSameAddress(StringInfo sql, FactTable *table,
+extern void AppendSameAddress(StringInfo sql, FactTable *table, Side side,
 							  const char *left, const char *right);
 extern List *WholeRow(FactTable *table);
 

@@ -250,9 +250,9 @@ FoldBy(Merge *merge, FactTable *table, SameWay *way, List *folding)
 	appendStringInfoString(&sql, "WITH x AS MATERIALIZED (");
 	AppendFolded(&sql, merge, table, way, folding);
 	appendStringInfo(&sql, "), followers AS (%s AND m.folded AND ", update);
-	AppendSameAddress(&sql, table, "m.destination_", "x.o");
+	AppendSameAddress(&sql, table, SIDE_DESTINATION, "m.destination_", "x.o");
 	appendStringInfo(&sql, ") %s AND ", update);
-	AppendSameAddress(&sql, table, "m.source_", "x.s");
+	AppendSameAddress(&sql, table, SIDE_SOURCE, "m.source_", "x.s");
 	return SqlExecute(merge->snapshot, sql.data, NULL);
 }
 
@@ -372,7 +372,7 @@ RefreshAddresses(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, ") AS x WHERE m.merge_id = " INT64_FORMAT
 					 " AND NOT m.in_both AND NOT m.folded AND ROW(%s) IS DISTINCT FROM ROW(%s) AND ",
 					 merge->id, before.data, after.data);
-	AppendSameAddress(&sql, table, "m.source_", "x.s");
+	AppendSameAddress(&sql, table, SIDE_SOURCE, "m.source_", "x.s");
 	return SqlExecute(merge->snapshot, sql.data, NULL);
 }
 
@@ -387,7 +387,7 @@ ForgetDrafts(Merge *merge, FactTable *table)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DELETE FROM %s AS x USING %s AS m WHERE m.folded AND m.merge_id = " INT64_FORMAT " AND ",
 					 table->draft, table->map, merge->id);
-	AppendSameAddress(&sql, table, "m.source_", "x.source_");
+	AppendSameAddress(&sql, table, SIDE_SOURCE, "m.source_", "x.source_");
 	SqlExecute(merge->snapshot, sql.data, NULL);
 }
 

@@ -296,7 +296,7 @@ GrowingKey(FactTable *table)
 {
 	Column	   *column = linitial(table->address);
 
-	if (list_length(table->address) != 1 || !IsNumbered(column) || column->conversion == CONVERT_TEXT ||
+	if (list_length(table->address) != 1 || !IsNumbered(column) || column->conversion == CONVERT_TEXT || column->misfit ||
 		get_rel_relkind(table->source) != RELKIND_FOREIGN_TABLE ||
 		GetFdwRoutineByRelId(table->source)->GetForeignUpperPaths == NULL)
 		return NULL;

@@ -169,7 +169,7 @@ SystemColumn(const char *name, Oid type)
 	Column	   *column = palloc0(sizeof(Column));
 
 	column->name = pstrdup(name);
-	column->type = type;
+	column->type = column->source_type = type;
 	column->typmod = -1;
 	column->system = true;
 	return column;

@@ -32,6 +32,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -130,17 +131,18 @@ NoteSource(Merge *merge, FactTable *table)
 static void
 AppendMapColumns(StringInfo sql, FactTable *table, const char *side)
 {
+	bool		source = strcmp(side, "source") == 0;
 	ListCell   *lc;
 
 	foreach(lc, table->map_columns)
 	{
 		Column	   *column = lfirst(lc);
+		Oid			collation = source ? column->source_collation : column->collation;
 
 		appendStringInfo(sql, "%s_%d %s", side, column->map_number,
-						 TypeText(column->type, -1));
-		if (OidIsValid(column->collation))
-			appendStringInfo(sql, " COLLATE %s",
-							 QualifiedCollation(column->collation));
+						 TypeText(source ? column->source_type : column->type, -1));
+		if (OidIsValid(collation))
+			appendStringInfo(sql, " COLLATE %s", QualifiedCollation(collation));
 		appendStringInfoString(sql, ", ");
 	}
 }
@@ -291,6 +293,34 @@ ForgetDroppedTables(void)
 }
 
 /*
+ * Refuse to go on with a key map if the source's keys have become something else.
+ */
+static void
+RefuseOtherTypes(Merge *merge, FactTable *table, const char *map)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->map_columns)
+	{
+		Column	   *column = lfirst(lc);
+		Oid			type = SqlFetchInt64(InvalidSnapshot,
+										 psprintf("SELECT a.atttypid::pg_catalog.int8 FROM pg_catalog.pg_attribute AS a"
+												  " WHERE a.attrelid = %s::pg_catalog.regclass AND a.attname = 'source_%d'",
+												  quote_literal_cstr(map), column->map_number), NULL);
+
+		if (!can_coerce_type(1, &type, &column->source_type, COERCION_IMPLICIT) &&
+			!can_coerce_type(1, &column->source_type, &type, COERCION_IMPLICIT))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of table \"%s\" had another type when it was merged before",
+							column->name, table->name),
+					 errdetail("Its type in the source was %s, and is %s now.",
+							   format_type_be(type), format_type_be(column->source_type)),
+					 errhint("%s", ForgetSourceHint(merge))));
+	}
+}
+
+/*
  * Make a temporary key map for a preview, with what earlier merges know.
  */
 static void
@@ -307,6 +337,7 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	SqlUtility(sql.data);
 	if (earlier == NULL)
 		return;
+	RefuseOtherTypes(merge, table, earlier);
 
 	/* It belongs to the table's owner, but whoever may read the table may know */
 	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map,
@@ -357,6 +388,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 		CreateKeyMap(merge, table);
 	else
 	{
+		RefuseOtherTypes(merge, table, table->map);
 		NoteSource(merge, table);
 		/* Where a row lies says nothing about an earlier merge */
 		if (!table->keyed)
@@ -385,9 +417,9 @@ AppendSameValue(StringInfo sql, Column *column, const char *side)
 static void
 AppendSameFacts(StringInfo sql, FactTable *table)
 {
-	AppendSameAddress(sql, table, "n.source_", "o.source_");
+	AppendSameAddress(sql, table, SIDE_SOURCE, "n.source_", "o.source_");
 	appendStringInfoString(sql, " AND ");
-	AppendSameAddress(sql, table, "n.destination_", "o.destination_");
+	AppendSameAddress(sql, table, SIDE_DESTINATION, "n.destination_", "o.destination_");
 }
 
 /*

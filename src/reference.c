@@ -527,6 +527,7 @@ RelateTables(List *tables)
 	RelateEventLog(tables);
 	tables = WalkOrder(tables);
 	FindRemappedColumns(tables);
+	RefuseMisfits(tables);
 	ChooseMapColumns(tables);
 	return tables;
 }

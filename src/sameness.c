@@ -541,7 +541,7 @@ RefuseFusion(Merge *merge, FactTable *table)
 	{
 		/* A fact that is not looked at may be the other one */
 		appendStringInfo(&other, " OR o.merge_id <> " INT64_FORMAT " AND NOT (", merge->id);
-		AppendSameAddress(&other, table, "m.source_", "o.source_");
+		AppendSameAddress(&other, table, SIDE_SOURCE, "m.source_", "o.source_");
 		appendStringInfoChar(&other, ')');
 	}
 	appendStringInfoChar(&other, ')');

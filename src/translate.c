@@ -147,6 +147,27 @@ IsStillNeeded(FactTable *table, Reference *reference)
 }
 
 /*
+ * Append that a column of a reference of the source, of row s, has the value that a
+ * column of its target has, which is called by a prefix and its number in the key map.
+ */
+void
+AppendLookup(StringInfo sql, Reference *reference, int i, const char *prefix)
+{
+	Column	   *column = list_nth(reference->columns, i);
+	Column	   *target = list_nth(reference->target_columns, i);
+	char	   *found = psprintf("%s%d", prefix, target->map_number);
+
+	if (column->misfit || target->misfit)
+		AppendEquality(sql, found, EqualityOperator(target->source_type),
+					   psprintf("s.%s::%s", quote_identifier(column->name), TypeText(target->source_type, -1)),
+					   target->source_collation);
+	else
+		AppendEquality(sql, found, list_nth_oid(reference->operators, i),
+					   reference->log ? LoggedKey(reference, "s", true) : SourceValue(column),
+					   target->collation);
+}
+
+/*
  * Append that a fact s of the source refers to the one that row r1, r2, ... of a key
  * map is about.
  */
@@ -154,18 +175,11 @@ void
 AppendReferenceJoin(StringInfo sql, Reference *reference)
 {
 	bool		first = true;
-	ListCell   *lc;
 
-	foreach(lc, reference->columns)
+	for (int i = 0; i < list_length(reference->columns); i++)
 	{
-		int			i = foreach_current_index(lc);
-		Column	   *target = list_nth(reference->target_columns, i);
-
 		AppendSeparator(sql, " AND ", &first);
-		AppendEquality(sql, psprintf("r%d.source_%d", reference->number, target->map_number),
-					   list_nth_oid(reference->operators, i),
-					   reference->log ? LoggedKey(reference, "s", true) :
-					   SourceValue(lfirst(lc)), target->collation);
+		AppendLookup(sql, reference, i, psprintf("r%d.source_", reference->number));
 	}
 }
 
@@ -225,8 +239,13 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 		appendStringInfo(sql, "s.%s IS NULL",
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	}
-	appendStringInfo(sql, " THEN %s ELSE %s END)::%s", SourceValue(column), otherwise,
-					 TypeText(column->type, column->typmod));
+	/* What does not fit is a null there, and an error has no value */
+	if (column->misfit)
+		appendStringInfo(sql, " THEN NULL ELSE (%s)::pg_catalog.text::%s END)", otherwise,
+						 TypeText(column->type, column->typmod));
+	else
+		appendStringInfo(sql, " THEN %s ELSE %s END)", SourceValue(column), otherwise);
+	appendStringInfo(sql, "::%s", TypeText(column->type, column->typmod));
 }
 
 /*
@@ -280,19 +299,19 @@ AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 
 		AppendSeparator(sql, " AND ", &first);
 		AppendEquality(sql, psprintf("%s.%s_%d", map, side, column->map_number),
-					   EqualityOperator(column->type),
+					   EqualityOperator(source ? column->source_type : column->type),
 					   source ? SourceValue(column) :
 					   psprintf("%s.%s", alias, quote_identifier(column->name)),
-					   column->collation);
+					   source ? column->source_collation : column->collation);
 	}
 }
 
 /*
- * Append that two addresses are the same, each given by a prefix of the numbers
- * of its columns, as in "m.source_" and "x.s".
+ * Append that two addresses of a side are the same, each given by a prefix of the
+ * numbers of its columns, as in "m.source_" and "x.s".
  */
 void
-AppendSameAddress(StringInfo sql, FactTable *table, const char *left, const char *right)
+AppendSameAddress(StringInfo sql, FactTable *table, Side side, const char *left, const char *right)
 {
 	ListCell   *lc;
 
@@ -303,9 +322,9 @@ AppendSameAddress(StringInfo sql, FactTable *table, const char *left, const char
 		if (foreach_current_index(lc) > 0)
 			appendStringInfoString(sql, " AND ");
 		AppendEquality(sql, psprintf("%s%d", left, column->map_number),
-					   EqualityOperator(column->type),
+					   EqualityOperator(side == SIDE_SOURCE ? column->source_type : column->type),
 					   psprintf("%s%d", right, column->map_number),
-					   column->collation);
+					   side == SIDE_SOURCE ? column->source_collation : column->collation);
 	}
 }
 

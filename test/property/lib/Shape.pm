@@ -460,7 +460,7 @@ sub key_known_beforehand {
 #
 
 # Once all tables are there: which member of its type's family each column has, by rank.  A reference has that of
-# what it leads to.
+# what it leads to.  Keys that are drawn anew may be narrower on a higher rank.
 sub draw_widths {
     my ($self) = @_;
     for my $outward (@{ $self->{outward} }) {
@@ -468,6 +468,9 @@ sub draw_widths {
     }
     for my $column (map { @{ $_->{columns} } } @{ $self->{tables} }) {
         widths_of($column, $self->{widened});
+    }
+    for my $column (grep { $_->{surrogate} && !$self->{tolerant} } map { @{ $_->{columns} } } @{ $self->{tables} }) {
+        @{ $column->{widths} } = reverse @{ $column->{widths} } if $self->is_looked_up_only($column) && chance(0.4);
     }
     $self->{labels} = Types::draw_labels($RANKS, $self->{widened});
 }
@@ -480,13 +483,27 @@ sub widths_of {
         :   Types::draw_widths($column->{type}, $RANKS, $widened, $column->{surrogate} ? 2 : undef);
 }
 
+# Are values of a column never taken, so that their type need not fit: generated keys, and what refers to them
+# by itself?
+sub is_looked_up_only {
+    my ($self, $column) = @_;
+    my $key = $column;
+    $key = $key->{led_to} while $key->{led_to};
+    return $key->{surrogate} && !grep {
+        my $table = $_;
+        grep {
+            @{ $_->{columns} } > 1 && grep { column($table, $_)->{widths} == $key->{widths} } @{ $_->{columns} }
+        } @{ $table->{references} };
+    } @{ $self->{tables} };
+}
+
 # Has the higher of two ranks something that does not fit into the lower one?
 sub differs_between {
     my ($self, $low, $high) = @_;
     my ($fewer, $more) = map { scalar @$_ } @{ $self->{labels} }[ $low, $high ];
     return grep {
         ($_->{rank} // 0) > $low ? $_->{rank} <= $high
-            : $_->{widths}[$low] != $_->{widths}[$high] || $more > $fewer && $_->{type} =~ /^labels?$/
+            : $_->{widths}[$low] < $_->{widths}[$high] && !$self->is_looked_up_only($_) || $more > $fewer && $_->{type} =~ /^labels?$/
     } map { @{ $_->{columns} } } @{ $self->{tables} };
 }
 
