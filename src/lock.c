@@ -90,8 +90,8 @@ CheckRights(Merge *merge)
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("must be owner of table %s",
 							QualifiedRelation(table->destination)),
-					 errdetail("A merge writes to every fact table of the destination."),
-					 errhint("Merge as the owner of the destination's tables.")));
+					 errdetail("All fact tables of schema \"%s\" are written to.", merge->destination),
+					 errhint("Do it as their owner, or as a member of that role.")));
 		RefuseRowSecurity(table->destination);
 		RefuseForeignColumns(table);
 		if (!OidIsValid(table->source))

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "datatype/timestamp.h"
@@ -219,7 +221,7 @@ EndHistory(Merge *merge, Counts *totals)
 		SqlAddArg(&row, NAMEOID, NameDatum(table->name));
 		AddCountArgs(&row, &table->counts);
 		for (int i = 0; i < STAGES; i++)
-			SqlAddArg(&row, FLOAT8OID, Float8GetDatum(table->milliseconds[i]));
+			SqlAddArg(&row, FLOAT8OID, Float8GetDatum(rint(table->milliseconds[i] * 1000) / 1000));
 		SqlExecuteAsOwner("INSERT INTO factmerge.merge_table (merge_id, \"position\", fact_table, "
 						  COUNT_COLUMNS ", match_ms, dump_ms, mark_ms, friends_ms, replay_ms)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
