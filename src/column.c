@@ -64,15 +64,20 @@ IsLookedUpOnly(FactTable *table, Column *column)
 }
 
 /*
- * Refuse columns whose values do not fit and would be taken.  An event log may name
- * keys as text, which says nothing of their type.
+ * Refuse columns whose values do not fit and would be taken, all at once.  An event log
+ * may name keys as text, which says nothing of their type.
  */
 void
 RefuseMisfits(List *tables)
 {
+	bool		logged = FindEventLog(tables) != NULL;
+	FactTable  *first_table = NULL;
+	Column	   *first = NULL;
+	StringInfoData detail;
 	ListCell   *lc;
 	ListCell   *c;
 
+	initStringInfo(&detail);
 	foreach(lc, tables)
 	{
 		FactTable  *table = lfirst(lc);
@@ -81,16 +86,24 @@ RefuseMisfits(List *tables)
 		{
 			Column	   *column = lfirst(c);
 
-			if (column->misfit == NULL ||
-				(IsLookedUpOnly(table, column) && FindEventLog(tables) == NULL))
+			if (column->misfit == NULL || (IsLookedUpOnly(table, column) && !logged))
 				continue;
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of table \"%s\" does not fit", column->name, table->name),
-					 errdetail("%s", column->misfit),
-					 errhint("Give the column of the destination a type that holds every value of the source.")));
+			if (first)
+				appendStringInfo(&detail, "\nNor does column \"%s\" of table \"%s\". ", column->name, table->name);
+			else
+			{
+				first_table = table;
+				first = column;
+			}
+			appendStringInfoString(&detail, column->misfit);
 		}
 	}
+	if (first)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" does not fit", first->name, first_table->name),
+				 errdetail_internal("%s", detail.data),
+				 errhint("Give the column of the destination a type that holds every value of the source.")));
 }
 
 /*
