@@ -104,6 +104,16 @@ SELECT * FROM merge();
 UPDATE grow_src.plant SET colour = 'green' WHERE name = 'pear';
 SELECT * FROM merge();
 
+-- A column that has been added says something of every fact, though no row has been written
+ALTER TABLE grow_src.plant ADD origin text DEFAULT 'Asia';
+ALTER TABLE grow_dst.plant ADD origin text;
+SELECT * FROM merge();
+SELECT key ->> 'id' AS id, column_name, source_value, destination_value FROM factmerge_conflicts() ORDER BY 1;
+SELECT * FROM merge();
+SELECT looks_at_known();
+ALTER TABLE grow_src.plant DROP origin;
+ALTER TABLE grow_dst.plant DROP origin;
+
 -- What is gone, even if as many have come, and what has come with an old number
 BEGIN;
 DELETE FROM grow_src.graft WHERE year = 2001;

@@ -164,7 +164,8 @@ AppendDiffers(StringInfo sql, List *columns, const char *alias, bool numbered)
 typedef enum Compared
 {
 	COMPARED_MET,				/* those that this merge has met in both, what earlier
-								 * ones have copied, and what is rewritten */
+								 * ones have copied, and what is rewritten; all
+								 * if columns have been altered */
 	COMPARED_FOLDED,			/* those that this merge has folded with a copied one */
 	COMPARED_REWRITTEN			/* those that an earlier merge has copied, and the
 								 * source has written since, for sure */
@@ -201,6 +202,8 @@ IsCompared(Merge *merge, FactTable *table, Compared compared)
 		return psprintf("NOT m.in_both AND NOT %s AND %s", by_this, IsRewritten(table));
 	if (IsTemporary(table->source))
 		return psprintf("(m.in_both OR NOT %s)", by_this);
+	if (table->altered)
+		return "NOT m.folded";
 	if (table->met == 0)
 		return psprintf("NOT m.folded AND m.in_both = %s", by_this);
 	return psprintf("NOT m.folded AND (m.in_both = %s OR %s)", by_this, IsRewritten(table));

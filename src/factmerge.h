@@ -216,6 +216,7 @@ typedef struct FactTable
 	int64		met;			/* how many of the fresh ones it has, too */
 	bool		repeated;		/* what is not fresh is known */
 	char	   *next_transaction;	/* the first one after the last merge */
+	bool		altered;		/* columns of the source, since then */
 	int64		tagged;			/* how many of the destination's facts belong to
 								 * a merge */
 	bool		tagged_counted;	/* ... by now */

@@ -11,11 +11,12 @@
  * An updated row is a fresh one, and is compared with what it has been merged as.  That
  * it has been written anew is sure only of transactions that began after the merge, the
  * first of which is noted, too: others may be older than it, and be the merge's own.
+ * If columns have been altered since, any row may have changed without being written.
  *
  * That is relied upon only where counting bears it out: the source still has as many
  * facts as the key map, but for those that are new, and the destination as many that
  * merges have brought or met as there were.  Otherwise, as where a table has been
- * filled from a dump, all facts are matched anew.
+ * filled from a dump or altered, all facts are matched anew.
  *
  * A foreign table says nothing of transactions.  Its facts are fetched once, into
  * such a table as well; and where their key comes from a sequence, only those beyond
@@ -271,6 +272,21 @@ WrittenBefore(const char *alias, const char *transaction)
 }
 
 /*
+ * Whether columns of the source have been added or altered since a horizon, which may
+ * change facts without writing a row.
+ */
+static bool
+HasAlteredColumns(FactTable *table, const char *horizon)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table->source));
+	return SqlFetchRow(InvalidSnapshot,
+					   psprintf("SELECT 1 FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = $1 AND a.attnum > 0"
+								" AND NOT a.attisdropped AND NOT %s LIMIT 1", WrittenBefore("a", horizon)), &args) != NULL;
+}
+
+/*
  * Put the facts aside that have been written since a horizon, if the others are those
  * that the key map has.
  */
@@ -383,7 +399,11 @@ ChooseFacts(Merge *merge, FactTable *table, bool alone)
 		if (key && HasAllTagged(merge, table, tagged))
 			FetchBeyond(merge, table, key);
 		else if (horizon && TellsTransactions(table->source) && HasAllTagged(merge, table, tagged))
-			TakeWrittenSince(merge, table, horizon);
+		{
+			table->altered = HasAlteredColumns(table, horizon);
+			if (!table->altered)
+				TakeWrittenSince(merge, table, horizon);
+		}
 	}
 	if (table->repeated)
 		return;
