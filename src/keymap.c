@@ -404,10 +404,12 @@ static void
 AppendSameValue(StringInfo sql, Column *column, const char *side)
 {
 	char	   *name = psprintf("%s_%d", side, column->map_number);
+	bool		source = strcmp(side, "source") == 0;
 
 	appendStringInfoString(sql, " AND (");
-	AppendEquality(sql, psprintf("n.%s", name), EqualityOperator(column->type),
-				   psprintf("o.%s", name), column->collation);
+	AppendEquality(sql, psprintf("n.%s", name),
+				   EqualityOperator(source ? column->source_type : column->type),
+				   psprintf("o.%s", name), source ? column->source_collation : column->collation);
 	appendStringInfo(sql, " OR n.%s IS NULL AND o.%s IS NULL)", name, name);
 }
 

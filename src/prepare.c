@@ -61,6 +61,7 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 {
 	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
 	SqlArgs		args = {0};
+	SqlArgs		of_schema = {0};
 	int			count = 0;
 	int			nest_level;
 
@@ -68,6 +69,7 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 	nest_level = NewGUCNestLevel();
 	LockSearchPath();
 	RefuseUnfinished(schema);
+	SqlAddArg(&of_schema, OIDOID, ObjectIdGetDatum(schema));
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(schema));
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(ProvenanceType()));
 	SqlForEachRow(InvalidSnapshot,
@@ -80,8 +82,7 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 				  &args, RemoveColumns, &count);
 	if (count > 0)
 		(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET untagged = true WHERE m.destination_table IN"
-								 " (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relnamespace = $1 AND $2 IS NOT NULL)",
-								 &args);
+								 " (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relnamespace = $1)", &of_schema);
 	AtEOXact_GUC(true, nest_level);
 	SqlFinish();
 	PG_RETURN_INT32(count);
