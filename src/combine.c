@@ -417,9 +417,9 @@ ApplyToEverything(Rule *rule, Merge *merge, List *facts, const char *condition)
 	{
 		Arm		   *arm = lfirst(lc);
 		char	  **sources = palloc0(sizeof(char *) * list_length(arm->atoms));
-		Oid			first = linitial_oid(arm->atoms);
+		Oid			first = arm->atoms ? linitial_oid(arm->atoms) : InvalidOid;
 
-		if (strcmp(condition, "true") != 0)
+		if (strcmp(condition, "true") != 0 && OidIsValid(first))
 			sources[0] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(first, "t"),
 								  QualifiedRelation(first), condition);
 		AddQuery(&queries, arm, facts, sources);

@@ -416,6 +416,25 @@ DeriveStatement(Rule *rule, const char *with, const char *query)
 }
 
 /*
+ * Whether values that are not equal may be so in a key: where they are cut or rounded
+ * as they are saved, or the key has its own idea of what is equal.
+ */
+static bool
+MayCoincide(UniqueKey *key)
+{
+	for (int i = 0; i < list_length(key->columns); i++)
+	{
+		Column	   *column = list_nth(key->columns, i);
+		Oid			collation = list_nth_oid(key->collations, i);
+
+		if (column->typmod >= 0 || collation != column->collation ||
+			(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Whether some key could still refuse what a rule derives, although it is not there
  * yet by the key that it has been looked up by.
  */
@@ -438,7 +457,8 @@ MayConflict(Rule *rule)
 		index_close(index, NoLock);
 	}
 	table_close(relation, NoLock);
-	if (unknown != 0 || (looked_up && list_length(looked_up->columns) < list_length(rule->columns)))
+	if (unknown != 0 || (looked_up && (list_length(looked_up->columns) < list_length(rule->columns) ||
+									   MayCoincide(looked_up))))
 		return true;
 	foreach(lc, target->keys)
 	{
@@ -453,21 +473,37 @@ MayConflict(Rule *rule)
 }
 
 /*
- * The statement that saves what has been derived.  Deferrable keys cannot tell
- * duplicates; where there is one, it is left to the anti-join.  A merge, while
- * which nobody else writes, asks the keys only if it has to; and it says the tags
- * itself, which is quicker than to ask the columns' defaults.
+ * What the statement that saves facts does about those that are there already.
+ * Deferrable keys cannot tell duplicates; where there is one, it is left to the
+ * anti-join.  A merge, while which nobody else writes, asks the keys only if it has
+ * to.  A generated key is not asked if it need not: a sequence that is behind is an
+ * error.
+ */
+static char *
+ConflictClause(Rule *rule, Merge *merge)
+{
+	UniqueKey  *looked_up = KeyLookedUp(rule);
+
+	if (DescribeTarget(rule)->deferred_keys != NIL)
+		return "";
+	if (MayConflict(rule))
+		return " ON CONFLICT DO NOTHING";
+	if (looked_up == NULL || (merge && !HasTriggersOfOthers(rule->target)))
+		return "";
+	return psprintf(" ON CONFLICT (%s) DO NOTHING", NameList(ColumnNames(looked_up->columns), ""));
+}
+
+/*
+ * The statement that saves what has been derived.  In a merge it says the tags itself,
+ * which is quicker than to ask the columns' defaults.
  */
 char *
 SaveStatement(Rule *rule, Merge *merge)
 {
-	bool		ask = DescribeTarget(rule)->deferred_keys == NIL &&
-		(merge == NULL || HasTriggersOfOthers(rule->target) || MayConflict(rule));
-
 	return psprintf("INSERT INTO %s (%s%s) SELECT %s%s FROM " DERIVED_NAME " AS r%s",
 					QualifiedRelation(rule->target), NameList(rule->columns, ""),
 					merge ? ", " PROVENANCE_COLUMN ", " MERGE_COLUMN : "",
 					NameList(rule->columns, "r."),
 					merge ? psprintf(", 'derived', " INT64_FORMAT, merge->id) : "",
-					ask ? " ON CONFLICT DO NOTHING" : "");
+					ConflictClause(rule, merge));
 }

@@ -263,11 +263,27 @@ DropOutdatedKeyMap(Merge *merge, FactTable *table)
 #define IS_GONE \
 	"NOT EXISTS (SELECT FROM pg_catalog.pg_class AS f WHERE f.oid OPERATOR(pg_catalog.=) r.fact_table)"
 
-/* Drops a key map whose fact table is gone */
+static void
+DropMap(void *map)
+{
+	SqlUtility(psprintf("DROP TABLE IF EXISTS %s", (char *) map));
+}
+
+/*
+ * Drops a key map whose fact table is gone; or, if its owner has seen to it that this
+ * fails, leaves it behind.
+ */
 static void
 DropOrphan(Datum *values, bool *nulls, void *arg)
 {
-	SqlUtility(psprintf("DROP TABLE IF EXISTS %s", TextDatumGetCString(values[0])));
+	char	   *map = TextDatumGetCString(values[0]);
+	ErrorData  *error = TryInSubtransaction(DropMap, map, true);
+
+	if (error)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("key map %s of a table that is gone could not be dropped", map),
+				 errdetail("%s", error->message)));
 }
 
 /*
@@ -329,6 +345,7 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	char	   *earlier = table->keyed ? FindKeyMap(merge, table, false) : NULL;
 	StringInfoData sql;
 	RoleSwitch	caller;
+	char	   *owner;
 
 	table->map = psprintf("pg_temp.factmerge_key_map_%d", table->position);
 	initStringInfo(&sql);
@@ -340,9 +357,11 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	RefuseOtherTypes(merge, table, earlier);
 
 	/* It belongs to the table's owner, but whoever may read the table may know */
-	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map,
-						quote_identifier(GetUserNameFromId(ExtensionOwner(), false))));
-	BecomeExtensionOwner(&caller);
+	BecomeOwnerOf(earlier, &caller);
+	owner = GetUserNameFromId(GetUserId(), false);
+	BecomeCallerAgain(&caller);
+	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map, quote_identifier(owner)));
+	BecomeOwnerOf(earlier, &caller);
 	SqlExecute(merge->snapshot,
 			   psprintf("INSERT INTO %s SELECT * FROM %s", table->map, earlier), NULL);
 	BecomeCallerAgain(&caller);

@@ -43,6 +43,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "query.h"
 
 /* Rows that a cursor fetches at a time: enough to make the call cheap */
@@ -548,7 +549,22 @@ BecomeExtensionOwner(RoleSwitch *before)
 }
 
 /*
- * Undo BecomeRole() or BecomeExtensionOwner().
+ * Become the owner of a relation, given by its name, to read what may not be what it
+ * was: nothing that this sets off can act as anybody else.
+ */
+void
+BecomeOwnerOf(const char *relation, RoleSwitch *before)
+{
+	RangeVar   *name = makeRangeVarFromNameList(ParseQualifiedName(relation));
+	Oid			owner = RelationOwner(RangeVarGetRelid(name, AccessShareLock, false));
+
+	BecomeRole(owner, before);
+	SetUserIdAndSecContext(owner, before->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
+ * Undo BecomeRole(), BecomeOwnerOf() or BecomeExtensionOwner().
  */
 void
 BecomeCallerAgain(RoleSwitch *before)

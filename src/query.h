@@ -74,6 +74,7 @@ extern Oid	ExtensionOwner(void);
 extern Oid	RelationOwner(Oid relation);
 extern void BecomeRole(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
+extern void BecomeOwnerOf(const char *relation, RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
 extern void SetLocally(const char *name, const char *value);

@@ -273,10 +273,10 @@ UnitedQueries(Node *node, Query *query)
 
 /*
  * All ways to choose one side of each UNION in a query and in what it selects
- * from.
+ * from.  A side of the outermost one that reads no facts would never be set off.
  */
 static List *
-SplitUnions(Query *query, List *facts)
+SplitUnions(Query *query, List *facts, bool outermost)
 {
 	List	   *united = UnitedQueries(query->setOperations, query);
 	List	   *split = NIL;
@@ -285,8 +285,8 @@ SplitUnions(Query *query, List *facts)
 	if (united)
 	{
 		foreach(lc, united)
-			if (ReadsFacts(lfirst(lc), facts))
-			split = list_concat(split, SplitUnions(lfirst(lc), facts));
+			if (!outermost || ReadsFacts(lfirst(lc), facts))
+			split = list_concat(split, SplitUnions(lfirst(lc), facts, outermost));
 		return split;
 	}
 	split = list_make1(query);
@@ -299,7 +299,7 @@ SplitUnions(Query *query, List *facts)
 
 		if (rte->rtekind != RTE_SUBQUERY || !rte->inFromCl)
 			continue;
-		sides = SplitUnions(rte->subquery, facts);
+		sides = SplitUnions(rte->subquery, facts, false);
 		if (sides == NIL || list_length(sides) * list_length(split) > MOST_ARMS)
 			continue;
 		foreach(lc, split)
@@ -327,7 +327,7 @@ SplitIntoArms(Query *query, List *facts)
 
 	query = copyObject(query);
 	InlineFactualCtes(query, facts);
-	foreach(lc, SplitUnions(query, facts))
+	foreach(lc, SplitUnions(query, facts, true))
 	{
 		Arm		   *arm = palloc0(sizeof(Arm));
 

@@ -19,9 +19,11 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/view.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -300,8 +302,56 @@ TakeQuery(Declaration *rule, char *text)
 }
 
 /*
+ * Analyse a rule's text as the caller, whose functions that may call: even a literal's
+ * type can have a check.  Its columns are called by the names of the target's.
+ */
+static Query *
+AnalyseAgain(const char *text, List *names)
+{
+	int			nest_level = NewGUCNestLevel();
+	Query	   *query;
+	ListCell   *lc;
+
+	LockSearchPath();
+	FixSettings();
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT)),
+									  text, NULL, 0, NULL);
+	AtEOXact_GUC(true, nest_level);
+	foreach(lc, query->targetList)
+		if (!((TargetEntry *) lfirst(lc))->resjunk)
+		((TargetEntry *) lfirst(lc))->resname = list_nth(names, ((TargetEntry *) lfirst(lc))->resno - 1);
+	return query;
+}
+
+/*
+ * SQL for a row of nulls that has the types of what a query returns.
+ */
+static char *
+NullsLike(Query *query)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Oid			collation = exprCollation((Node *) entry->expr);
+
+		if (entry->resjunk)
+			continue;
+		appendStringInfo(&sql, "%s NULL::%s", sql.len ? "," : "SELECT",
+						 TypeText(exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr)));
+		if (OidIsValid(collation))
+			appendStringInfo(&sql, " COLLATE %s", QualifiedCollation(collation));
+	}
+	return sql.data;
+}
+
+/*
  * Keep a rule: its query as a view, which becomes that of the target's owner,
- * and an entry in the register.
+ * and an entry in the register.  The view is the extension owner's at first, who must
+ * not analyse what the caller wrote: it is made of nulls, and then given the query.
  */
 static void
 KeepRule(Declaration *rule)
@@ -310,6 +360,7 @@ KeepRule(Declaration *rule)
 	StringInfoData columns;
 	SqlArgs		args = {0};
 	RoleSwitch	caller;
+	Query	   *query;
 	char	   *view;
 	ListCell   *lc;
 
@@ -320,11 +371,15 @@ KeepRule(Declaration *rule)
 		appendStringInfo(&columns, "%s%s", foreach_current_index(lc) ? ", " : "",
 						 quote_identifier(llast(names)));
 	}
+	query = AnalyseAgain(rule->text, names);
 	BecomeExtensionOwner(&caller);
 	view = psprintf("factmerge.rule_" INT64_FORMAT,
 					SqlFetchInt64(InvalidSnapshot,
 								  "SELECT pg_catalog.nextval('factmerge.rule_number')", NULL));
-	SqlUtility(psprintf("CREATE VIEW %s (%s) AS %s", view, columns.data, rule->text));
+	SqlUtility(psprintf("CREATE VIEW %s (%s) AS %s", view, columns.data, NullsLike(query)));
+	StoreViewQuery(get_relname_relid(view + strlen("factmerge."), get_namespace_oid("factmerge", false)),
+				   query, true);
+	CommandCounterIncrement();
 	SqlUtility(psprintf("ALTER VIEW %s OWNER TO %s", view,
 						quote_identifier(GetUserNameFromId(RelationOwner(rule->target), false))));
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(rule->target));

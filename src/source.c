@@ -49,18 +49,26 @@ typedef struct MapQuery
 	StringInfoData sql;			/* UNION ALL of theirs, empty if there are none */
 } MapQuery;
 
-/* Appends what one key map tells, given by source, destination and name */
+/*
+ * Appends what one key map tells, given by source, destination and name.  It is its
+ * owner's, who could have made anything of it.
+ */
 static void
 AddMap(Datum *values, bool *nulls, void *arg)
 {
 	MapQuery   *query = arg;
+	RoleSwitch	before;
+	int64		count;
 
+	BecomeOwnerOf(TextDatumGetCString(values[2]), &before);
+	count = SqlFetchInt64(InvalidSnapshot, psprintf("SELECT pg_catalog.count(*) FROM %s",
+													TextDatumGetCString(values[2])), NULL);
+	BecomeCallerAgain(&before);
 	if (query->sql.len > 0)
 		appendStringInfoString(&query->sql, " UNION ALL ");
-	appendStringInfo(&query->sql, "SELECT %s::pg_catalog.name, %s::pg_catalog.name, pg_catalog.count(*) FROM %s",
+	appendStringInfo(&query->sql, "SELECT %s::pg_catalog.name, %s::pg_catalog.name, " INT64_FORMAT "::pg_catalog.int8",
 					 quote_literal_cstr(NameStr(*DatumGetName(values[0]))),
-					 quote_literal_cstr(NameStr(*DatumGetName(values[1]))),
-					 TextDatumGetCString(values[2]));
+					 quote_literal_cstr(NameStr(*DatumGetName(values[1]))), count);
 }
 
 /*
