@@ -135,7 +135,8 @@ void
 BeginBulk(Merge *merge, FactTable *table, int64 tagged)
 {
 	/* A trigger that fires while facts are copied may look for some by index */
-	if (merge->careful || merge->slice || merge->derives_while_copying || !IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
+	if (merge->careful || merge->slice || merge->derives_while_copying ||
+		!IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
 		return;
 	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",
 						table->destination, QualifiedRelation(table->destination)));

@@ -127,9 +127,7 @@ FindNew(Merge *merge, FactTable *table)
 		Column	   *column = lfirst(lc);
 
 		appendStringInfoString(&sql, " AND ");
-		AppendEquality(&sql, psprintf("n.s%d", column->map_number),
-					   EqualityOperator(column->source_type), SourceValue(column),
-					   column->source_collation);
+		AppendSameOnSide(&sql, column, true, psprintf("n.s%d", column->map_number), SourceValue(column));
 	}
 	appendStringInfoChar(&sql, ')');
 	foreach(lc, WaysToBeSame(table))

@@ -324,9 +324,13 @@ AddCombinations(Queries *queries, Merge *merge, Arm *arm, List *facts, bool satu
 	int			count = list_length(arm->atoms);
 
 	for (int source = 0; source < count; source++)
-		for (int destination = saturated ? 0 : NOWHERE; destination < (saturated ? count : 0); destination++)
+	{
+		if (!saturated)
+			AddCombination(queries, merge, arm, facts, source, NOWHERE);
+		for (int destination = 0; saturated && destination < count; destination++)
 			if (source != destination)
 				AddCombination(queries, merge, arm, facts, source, destination);
+	}
 }
 
 /*

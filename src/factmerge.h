@@ -324,6 +324,8 @@ extern void AppendEquality(StringInfo sql, const char *left, Oid operator,
 extern void AppendRowEquality(StringInfo sql, List *columns, List *operators,
 							  List *collations, bool nulls_equal,
 							  const char *alias);
+extern void AppendSameOnSide(StringInfo sql, Column *column, bool source,
+							 const char *left, const char *right);
 extern void AppendSameAddress(StringInfo sql, FactTable *table, Side side,
 							  const char *left, const char *right);
 extern List *WholeRow(FactTable *table);

@@ -314,15 +314,13 @@ ForgetDroppedTables(void)
 static void
 RefuseOtherTypes(Merge *merge, FactTable *table, const char *map)
 {
+	Oid			relation = RelationNamed(map);
 	ListCell   *lc;
 
 	foreach(lc, table->map_columns)
 	{
 		Column	   *column = lfirst(lc);
-		Oid			type = SqlFetchInt64(InvalidSnapshot,
-										 psprintf("SELECT a.atttypid::pg_catalog.int8 FROM pg_catalog.pg_attribute AS a"
-												  " WHERE a.attrelid = %s::pg_catalog.regclass AND a.attname = 'source_%d'",
-												  quote_literal_cstr(map), column->map_number), NULL);
+		Oid			type = get_atttype(relation, get_attnum(relation, psprintf("source_%d", column->map_number)));
 
 		if (!can_coerce_type(1, &type, &column->source_type, COERCION_IMPLICIT) &&
 			!can_coerce_type(1, &column->source_type, &type, COERCION_IMPLICIT))
@@ -345,7 +343,6 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	char	   *earlier = table->keyed ? FindKeyMap(merge, table, false) : NULL;
 	StringInfoData sql;
 	RoleSwitch	caller;
-	char	   *owner;
 
 	table->map = psprintf("pg_temp.factmerge_key_map_%d", table->position);
 	initStringInfo(&sql);
@@ -357,10 +354,8 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	RefuseOtherTypes(merge, table, earlier);
 
 	/* It belongs to the table's owner, but whoever may read the table may know */
-	BecomeOwnerOf(earlier, &caller);
-	owner = GetUserNameFromId(GetUserId(), false);
-	BecomeCallerAgain(&caller);
-	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map, quote_identifier(owner)));
+	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map,
+						quote_identifier(GetUserNameFromId(RelationOwner(RelationNamed(earlier)), false))));
 	BecomeOwnerOf(earlier, &caller);
 	SqlExecute(merge->snapshot,
 			   psprintf("INSERT INTO %s SELECT * FROM %s", table->map, earlier), NULL);
@@ -423,12 +418,9 @@ static void
 AppendSameValue(StringInfo sql, Column *column, const char *side)
 {
 	char	   *name = psprintf("%s_%d", side, column->map_number);
-	bool		source = strcmp(side, "source") == 0;
 
 	appendStringInfoString(sql, " AND (");
-	AppendEquality(sql, psprintf("n.%s", name),
-				   EqualityOperator(source ? column->source_type : column->type),
-				   psprintf("o.%s", name), source ? column->source_collation : column->collation);
+	AppendSameOnSide(sql, column, strcmp(side, "source") == 0, psprintf("n.%s", name), psprintf("o.%s", name));
 	appendStringInfo(sql, " OR n.%s IS NULL AND o.%s IS NULL)", name, name);
 }
 

@@ -200,6 +200,17 @@ CompareOids(const ListCell *a, const ListCell *b)
 	return lfirst_oid(a) < lfirst_oid(b) ? -1 : 1;
 }
 
+/* What merges into one destination lock */
+static LOCKTAG
+DestinationTag(Merge *merge)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, NamespaceRelationId,
+					   get_namespace_oid(merge->destination, false), 0);
+	return tag;
+}
+
 /*
  * Lock the destination against other merges, which may not be waited for.  It is
  * the schema that is locked, which keeps nobody from its tables.
@@ -207,10 +218,8 @@ CompareOids(const ListCell *a, const ListCell *b)
 void
 LockDestination(Merge *merge)
 {
-	Oid			schema = get_namespace_oid(merge->destination, false);
-	LOCKTAG		tag;
+	LOCKTAG		tag = DestinationTag(merge);
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, NamespaceRelationId, schema, 0);
 	if (LockAcquire(&tag, ShareUpdateExclusiveLock, false, merge->no_wait) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -226,13 +235,11 @@ LockDestination(Merge *merge)
 void
 RefuseToWait(Merge *merge)
 {
-	LOCKTAG		tag;
+	LOCKTAG		tag = DestinationTag(merge);
 
 	if (!merge->no_wait)
 		return;
 	LockDestination(merge);
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, NamespaceRelationId,
-					   get_namespace_oid(merge->destination, false), 0);
 	LockRelease(&tag, ShareUpdateExclusiveLock, false);
 }
 

@@ -549,17 +549,24 @@ BecomeExtensionOwner(RoleSwitch *before)
 }
 
 /*
+ * The relation that has a name, qualified and quoted as need be.
+ */
+Oid
+RelationNamed(const char *name)
+{
+	return RangeVarGetRelid(makeRangeVarFromNameList(ParseQualifiedName(name)), AccessShareLock, false);
+}
+
+/*
  * Become the owner of a relation, given by its name, to read what may not be what it
  * was: nothing that this sets off can act as anybody else.
  */
 void
 BecomeOwnerOf(const char *relation, RoleSwitch *before)
 {
-	RangeVar   *name = makeRangeVarFromNameList(ParseQualifiedName(relation));
-	Oid			owner = RelationOwner(RangeVarGetRelid(name, AccessShareLock, false));
-
-	BecomeRole(owner, before);
-	SetUserIdAndSecContext(owner, before->security_context |
+	GetUserIdAndSecContext(&before->user, &before->security_context);
+	SetUserIdAndSecContext(RelationOwner(RelationNamed(relation)),
+						   before->security_context |
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 

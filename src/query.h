@@ -72,6 +72,7 @@ extern void SqlUnregisterRows(const char *name);
 
 extern Oid	ExtensionOwner(void);
 extern Oid	RelationOwner(Oid relation);
+extern Oid	RelationNamed(const char *name);
 extern void BecomeRole(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeOwnerOf(const char *relation, RoleSwitch *before);

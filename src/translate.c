@@ -280,6 +280,17 @@ AppendMatched(StringInfo sql, Column *column)
 }
 
 /*
+ * Append that two values of a column are the same, both of the source or both of the
+ * destination.
+ */
+void
+AppendSameOnSide(StringInfo sql, Column *column, bool source, const char *left, const char *right)
+{
+	AppendEquality(sql, left, EqualityOperator(source ? column->source_type : column->type),
+				   right, source ? column->source_collation : column->collation);
+}
+
+/*
  * Append that a row is the one that a row of the key map stands for on one
  * side (source or destination).
  */
@@ -298,11 +309,10 @@ AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 		Column	   *column = lfirst(lc);
 
 		AppendSeparator(sql, " AND ", &first);
-		AppendEquality(sql, psprintf("%s.%s_%d", map, side, column->map_number),
-					   EqualityOperator(source ? column->source_type : column->type),
-					   source ? SourceValue(column) :
-					   psprintf("%s.%s", alias, quote_identifier(column->name)),
-					   source ? column->source_collation : column->collation);
+		AppendSameOnSide(sql, column, source,
+						 psprintf("%s.%s_%d", map, side, column->map_number),
+						 source ? SourceValue(column) :
+						 psprintf("%s.%s", alias, quote_identifier(column->name)));
 	}
 }
 
@@ -321,10 +331,9 @@ AppendSameAddress(StringInfo sql, FactTable *table, Side side, const char *left,
 
 		if (foreach_current_index(lc) > 0)
 			appendStringInfoString(sql, " AND ");
-		AppendEquality(sql, psprintf("%s%d", left, column->map_number),
-					   EqualityOperator(side == SIDE_SOURCE ? column->source_type : column->type),
-					   psprintf("%s%d", right, column->map_number),
-					   side == SIDE_SOURCE ? column->source_collation : column->collation);
+		AppendSameOnSide(sql, column, side == SIDE_SOURCE,
+						 psprintf("%s%d", left, column->map_number),
+						 psprintf("%s%d", right, column->map_number));
 	}
 }
 

@@ -58,7 +58,7 @@ HintFor(FactTable *table, ErrorData *error)
 		case ERRCODE_NOT_NULL_VIOLATION:
 			if (error->column_name && FindColumn(table, error->column_name) == NULL)
 				return "The source has no such column. Give it a default, or let it be null.";
-			return "Correct the fact in the source, or let the destination accept it.";
+			break;
 		case ERRCODE_UNIQUE_VIOLATION:
 			if (table->rule && IsPrimaryKey(table, error->constraint_name))
 				return "What the database does not generate is copied as it is, keys included."
@@ -66,9 +66,8 @@ HintFor(FactTable *table, ErrorData *error)
 			return "If the two are one fact, say so with factmerge_set_sameness(); otherwise correct one of them.";
 		case ERRCODE_EXCLUSION_VIOLATION:
 			return "Correct one of the two facts before merging.";
-		default:
-			return "Correct the fact in the source, or let the destination accept it.";
 	}
+	return "Correct the fact in the source, or let the destination accept it.";
 }
 
 /*
