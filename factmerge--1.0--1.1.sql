@@ -51,6 +51,13 @@ COMMENT ON TABLE factmerge.unfinished IS 'merges in batches that have not come t
 GRANT SELECT ON factmerge.unfinished TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('factmerge.unfinished', '');
 
+/*
+ * What a rule reads, as it was when the rule was declared: unknown to those that were
+ * dumped from version 1.0
+ */
+ALTER TABLE factmerge.rule
+	ADD COLUMN body regclass[];
+
 CREATE VIEW factmerge_history AS
 SELECT m.merge_id, m.source, m.destination,
 	CASE WHEN m.undone THEN 'undone' WHEN EXISTS (SELECT FROM factmerge.unfinished AS u
@@ -216,3 +223,13 @@ ALTER FUNCTION factmerge_unset_event_log(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unset_friend_hops(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unset_sameness(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_verify(name, double precision) CALLED ON NULL INPUT;
+
+/* Rules that were declared under version 1.0 read now what they have read then */
+UPDATE factmerge.rule AS r
+SET body = f.body
+FROM (SELECT DISTINCT t.oid AS target, n.nspname AS schema
+	FROM factmerge.rule AS o
+		JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) o.target
+		JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace) AS d
+	CROSS JOIN LATERAL @extschema@.factmerge_rules(d.schema) AS f
+WHERE d.target OPERATOR(pg_catalog.=) r.target AND f.name OPERATOR(pg_catalog.=) r.name;

@@ -243,7 +243,9 @@ SELECT * FROM kinds.whole ORDER BY n;
 -- Fact 7 has been changed, as no fact should be
 SELECT factmerge_saturate('kinds');
 SELECT factmerge_saturate('kinds');
+\set VERBOSITY terse
 INSERT INTO kinds.fact VALUES (10, 12345);
+\set VERBOSITY default
 -- A null that tells a fact apart is derived once
 SELECT count(*) FROM kinds.bare WHERE m IS NULL;
 
@@ -376,9 +378,6 @@ CREATE TABLE deep_src.rounded (LIKE deep.rounded INCLUDING ALL);
 INSERT INTO deep_src.exact VALUES (1.234, 2), (1.2341, 2);
 SELECT copied, derived FROM factmerge_merge('deep_src', 'deep');
 SELECT x FROM deep.rounded;
--- A rule whose tables are no facts any more is still verified
-SELECT factmerge_ignore('deep.a'), factmerge_ignore('deep.b'), factmerge_ignore('deep.exact');
-SELECT count(*) FROM factmerge_verify('deep', 0.5);
 -- The text of a rule is nobody's but the caller's
 CREATE ROLE regress_rule;
 GRANT CREATE ON DATABASE :DBNAME TO regress_rule;

@@ -38,6 +38,10 @@ INSERT INTO upgrade_src.item (name) VALUES ('a'), ('b');
 INSERT INTO upgrade_dst.item (name) VALUES ('b'), ('c');
 SELECT factmerge_set_sameness('upgrade_dst.item', key => '{name}');
 SELECT in_both, copied FROM factmerge_merge('upgrade_src', 'upgrade_dst');
+CREATE TABLE upgrade_dst.pair (a text, b text, PRIMARY KEY (a, b));
+SELECT factmerge_add_rule('pairs', 'upgrade_dst.pair(a, b)', 'SELECT i.name, j.name FROM item i JOIN item j ON i.name < j.name');
+INSERT INTO upgrade_dst.item (name) VALUES ('z');
+SELECT count(*) FROM upgrade_dst.pair;
 ALTER EXTENSION factmerge UPDATE;
 SELECT extversion = (SELECT default_version FROM pg_available_extensions WHERE name = 'factmerge') AS latest FROM pg_extension WHERE extname = 'factmerge';
 
@@ -48,6 +52,7 @@ SELECT 'too many', type, identity, definition FROM (SELECT * FROM extension_obje
 ORDER BY 1, 3;
 
 -- ... and goes on from where it was
+SELECT name, body FROM factmerge.rule;
 SELECT source, destination, in_both, copied FROM factmerge.merge;
 SELECT fact_table, sameness FROM factmerge_tables('upgrade_dst');
 INSERT INTO upgrade_src.item (name) VALUES ('d');

@@ -142,6 +142,7 @@ OpenCheck(Check *check, FunctionCallInfo fcinfo)
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);
 	merge->rules = LoadRules(schema);
+	CheckBodies(merge->rules);
 	CheckRights(merge);
 	check->table = FindTable(merge->tables, relation);
 	if (check->table == NULL)

@@ -287,7 +287,8 @@ AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *fa
 
 /*
  * Add the query for the combinations in which S and D (or S alone) first stand at
- * atoms of an arm, unless there can be none.
+ * atoms of an arm, unless there can be none.  Where some other atom has nothing to
+ * look at, there may be some: behind OR, not each atom need have a fact.
  */
 static void
 AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source, int destination)
@@ -298,18 +299,19 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 	{
 		Oid			relation = list_nth_oid(arm->atoms, i);
 		Part		part = PartOf(i, source, destination);
-		StringInfoData sql;
+		bool		possible;
+		StringInfoData condition;
 
 		if (part == PART_ALL)
 			continue;
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "SELECT %s FROM %s AS t WHERE ", ColumnList(relation, "t"),
-						 QualifiedRelation(relation));
-		if (!AppendPart(&sql, merge, FindTable(merge->tables, relation), part))
+		initStringInfo(&condition);
+		possible = AppendPart(&condition, merge, FindTable(merge->tables, relation), part);
+		if (!possible && (i == source || i == destination))
 			return;
 		if (i == source && destination != NOWHERE)
-			AppendMeeting(&sql, queries, merge, arm, facts, source, destination);
-		sources[i] = sql.data;
+			AppendMeeting(&condition, queries, merge, arm, facts, source, destination);
+		sources[i] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(relation, "t"),
+							  QualifiedRelation(relation), possible ? condition.data : "false");
 	}
 	AddQuery(queries, arm, facts, sources);
 }

@@ -166,6 +166,7 @@ LookUp(Oid relation)
 	ListCell   *lc;
 
 	consequences->context = CurrentMemoryContext;
+	WarnOfMissing(table);
 	consequences->views = ViewsSetOff(rules, table);
 	consequences->relations = list_make2_oid(relation, table);
 	foreach(lc, rules)

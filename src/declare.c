@@ -79,6 +79,18 @@ CheckTable(Oid relation)
 }
 
 /*
+ * Whether a table of schema factmerge has a column: what is installed may be an earlier
+ * version, until somebody updates the extension.
+ */
+bool
+HasRegistered(const char *table, const char *column)
+{
+	Oid			relation = get_relname_relid(table, get_namespace_oid("factmerge", false));
+
+	return get_attnum(relation, column) != InvalidAttrNumber;
+}
+
+/*
  * Delete all that one of the tables of declarations holds about a fact table;
  * returns how many rows that were.
  */
@@ -258,6 +270,8 @@ factmerge_ignore(PG_FUNCTION_ARGS)
 	else
 		CheckTable(relation);
 	SqlConnect();
+	if (!list_member_oid(IgnoredTables(), relation))
+		RefuseInRule(relation);
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
 	SqlExecuteAsOwner("INSERT INTO factmerge.ignored_table (fact_table)"
 					  " VALUES ($1) ON CONFLICT DO NOTHING", &args);
@@ -274,10 +288,13 @@ factmerge_unignore(PG_FUNCTION_ARGS)
 	Oid			relation = REQUIRE_ARG(OID, 0);
 
 	CheckOwner(relation);
+	SqlConnect();
 	if (Undeclare("ignored_table", relation) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" is not ignored", get_rel_name(relation))));
+	RefuseInRule(relation);
+	SqlFinish();
 	PG_RETURN_VOID();
 }
 

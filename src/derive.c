@@ -274,9 +274,18 @@ CompareWholeRow(Comparison *comparison, FactTable *target, List *names)
 	table_close(relation, NoLock);
 }
 
+static void
+InitComparison(Comparison *comparison)
+{
+	initStringInfo(&comparison->equal);
+	initStringInfo(&comparison->equal_nulls);
+	initStringInfo(&comparison->nullable);
+}
+
 /*
  * Append that row q is not there yet.  Only where it holds a null does that take
- * a comparison which can neither be hashed nor looked up.
+ * a comparison which can neither be hashed nor looked up: of the whole row, for a null
+ * in a key is like no other, unless the key says that it is.
  */
 static void
 AppendNotThere(StringInfo sql, Rule *rule)
@@ -284,24 +293,25 @@ AppendNotThere(StringInfo sql, Rule *rule)
 	FactTable  *target = DescribeTarget(rule);
 	char	   *relation = QualifiedRelation(target->destination);
 	UniqueKey  *key = KeyLookedUp(rule);
-	Comparison	comparison;
+	Comparison	by_key;
+	Comparison	by_row;
+	Comparison *with_nulls = key && key->nulls_not_distinct ? &by_key : &by_row;
+	Comparison *usual = key ? &by_key : &by_row;
 	ListCell   *lc;
 
-	initStringInfo(&comparison.equal);
-	initStringInfo(&comparison.equal_nulls);
-	initStringInfo(&comparison.nullable);
+	InitComparison(&by_key);
+	InitComparison(&by_row);
 	if (key)
 		foreach(lc, key->columns)
-			Compare(&comparison, lfirst(lc),
+			Compare(&by_key, lfirst(lc),
 					psprintf("q.%s", quote_identifier(((Column *) lfirst(lc))->name)));
-	else
-		CompareWholeRow(&comparison, target, rule->columns);
+	CompareWholeRow(&by_row, target, rule->columns);
 	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
-					 relation, comparison.equal.len ? comparison.equal.data : "true");
-	if (comparison.nullable.len > 0)
+					 relation, usual->equal.len ? usual->equal.data : "true");
+	if (usual->nullable.len > 0)
 		appendStringInfo(sql, " AND NOT (pg_catalog.num_nulls(%s) > 0"
 						 " AND EXISTS (SELECT FROM %s AS d WHERE %s))",
-						 comparison.nullable.data, relation, comparison.equal_nulls.data);
+						 usual->nullable.data, relation, with_nulls->equal_nulls.data);
 }
 
 /*

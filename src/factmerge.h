@@ -262,6 +262,7 @@ typedef enum Side
 /* schema.c */
 extern Oid	FindSchema(const char *name);
 extern List *FactRelations(Oid schema);
+extern void RefuseInheritance(Oid relation);
 extern FactTable *DescribeTable(Oid source, Oid destination);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
@@ -412,6 +413,7 @@ extern char *ResolveCondition(ConditionRows *rows, List **names);
 
 /* declare.c */
 extern void CheckTable(Oid relation);
+extern bool HasRegistered(const char *table, const char *column);
 extern uint64 Undeclare(const char *declaration, Oid relation);
 extern void ForgetDeclarations(const char *condition);
 extern List *IgnoredTables(void);

@@ -72,8 +72,7 @@ AddRegisterArgs(SqlArgs *args, Merge *merge, FactTable *table)
 bool
 KnowsSourceTables(void)
 {
-	return get_attnum(get_relname_relid("key_map", get_namespace_oid("factmerge", false)),
-					  "source_table") != InvalidAttrNumber;
+	return HasRegistered("key_map", "source_table");
 }
 
 /*

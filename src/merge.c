@@ -119,6 +119,7 @@ OpenSchemas(Merge *merge)
 	NoticeViews(source, destination);
 	LoadHandlers(merge->tables);
 	merge->rules = LoadRules(destination);
+	CheckBodies(merge->rules);
 	foreach(lc, merge->tables)
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));
 }

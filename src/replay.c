@@ -649,6 +649,7 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	CheckRights(merge);
 	LockTables(merge);
 	merge->rules = LoadRules(schema);
+	CheckBodies(merge->rules);
 	before = CountFacts(merge->tables);
 	PrepareSession(merge);
 	enabled = EnableRuleTriggers(merge->rules);

@@ -25,6 +25,7 @@
 #include "catalog/pg_operator.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
@@ -247,28 +248,108 @@ InlineFactualCtes(Query *query, List *facts)
 }
 
 /*
- * The queries that a tree of UNIONs puts together; NIL if the tree is not one.
+ * A query that selects from one entry of a range table only.
+ */
+Query *
+SelectFrom(RangeTblEntry *rte, List *targets)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+
+	rte->alias = makeAlias("q", NIL);
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList = targets;
+	return query;
+}
+
+/*
+ * An expression as a column of the UNIONs that it is part of, the innermost one first.
+ * Conversions and collations are written so that they are read as such.
+ */
+static Expr *
+AsColumnOf(List *unions, int number, Expr *expression)
+{
+	Node	   *node = (Node *) expression;
+	Oid			collation = list_nth_oid(((SetOperationStmt *) llast(unions))->colCollations, number);
+	CollateExpr *collate;
+	ListCell   *lc;
+
+	foreach(lc, unions)
+		node = coerce_to_target_type(NULL, node, exprType(node),
+									 list_nth_oid(((SetOperationStmt *) lfirst(lc))->colTypes, number),
+									 -1, COERCION_IMPLICIT, COERCE_EXPLICIT_CAST, -1);
+	if (!OidIsValid(collation) || exprCollation(node) == collation)
+		return (Expr *) node;
+	collate = makeNode(CollateExpr);
+	collate->arg = (Expr *) node;
+	collate->collOid = collation;
+	collate->location = -1;
+	return (Expr *) collate;
+}
+
+/*
+ * One of the queries that UNIONs put together, of which rte is the entry: to stand
+ * where they have been, with their common table expressions and types of columns.
+ */
+static Query *
+SideOf(List *unions, RangeTblEntry *rte, Query *query)
+{
+	List	   *targets = NIL;
+	bool		as_is = query->cteList == NIL;
+	Query	   *side;
+	ListCell   *lc;
+
+	rte = copyObject(rte);
+	foreach(lc, rte->subquery->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Expr	   *given = (Expr *) makeVarFromTargetEntry(1, entry);
+		Expr	   *column;
+
+		if (entry->resjunk)
+			continue;
+		column = AsColumnOf(unions, list_length(targets), given);
+		as_is &= column == given;
+		targets = lappend(targets, makeTargetEntry(column, list_length(targets) + 1,
+												   entry->resname, false));
+	}
+	if (as_is)
+	{
+		IncrementVarSublevelsUp((Node *) rte->subquery, -1, 1);
+		return rte->subquery;
+	}
+	side = SelectFrom(rte, targets);
+	side->cteList = copyObject(query->cteList);
+	side->hasRecursive = query->hasRecursive;
+	return side;
+}
+
+/*
+ * The queries that a tree of UNIONs puts together, which is itself part of some
+ * unions, the innermost one first; NIL if the tree is not one.
  */
 static List *
-UnitedQueries(Node *node, Query *query)
+UnitedQueries(Node *node, List *unions, Query *query)
 {
-	if (node && IsA(node, SetOperationStmt) && ((SetOperationStmt *) node)->op == SETOP_UNION)
-	{
-		List	   *left = UnitedQueries(((SetOperationStmt *) node)->larg, query);
-		List	   *right = UnitedQueries(((SetOperationStmt *) node)->rarg, query);
+	SetOperationStmt *operation = (SetOperationStmt *) node;
+	List	   *left;
+	List	   *right;
 
-		return left && right ? list_concat(left, right) : NIL;
-	}
 	if (node && IsA(node, RangeTblRef))
-	{
-		Query	   *part = copyObject(rt_fetch(((RangeTblRef *) node)->rtindex,
-											   query->rtable)->subquery);
-
-		/* It moves up to where the UNION has been */
-		IncrementVarSublevelsUp((Node *) part, -1, 1);
-		return list_make1(part);
-	}
-	return NIL;
+		return list_make1(SideOf(unions, rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable),
+								 query));
+	if (node == NULL || operation->op != SETOP_UNION)
+		return NIL;
+	unions = lcons(operation, list_copy(unions));
+	left = UnitedQueries(operation->larg, unions, query);
+	right = UnitedQueries(operation->rarg, unions, query);
+	return left && right ? list_concat(left, right) : NIL;
 }
 
 /*
@@ -278,7 +359,7 @@ UnitedQueries(Node *node, Query *query)
 static List *
 SplitUnions(Query *query, List *facts, bool outermost)
 {
-	List	   *united = UnitedQueries(query->setOperations, query);
+	List	   *united = UnitedQueries(query->setOperations, NIL, query);
 	List	   *split = NIL;
 	ListCell   *lc;
 
@@ -505,6 +586,32 @@ QueryText(Query *query)
 	return text;
 }
 
+static bool
+NamesCte(Node *node, void *name)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr) && strcmp(((CommonTableExpr *) node)->ctename, name) == 0)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, NamesCte, name, 0);
+	return expression_tree_walker(node, NamesCte, name);
+}
+
+/*
+ * A name for a definition before a query that none within it hides.
+ */
+static char *
+NameOfAtom(Query *query, int *number)
+{
+	char	   *name;
+
+	do
+		name = psprintf("factmerge_atom_%d", ++*number);
+	while (NamesCte((Node *) query, name));
+	return name;
+}
+
 /*
  * The text of an arm in which some atoms look at certain facts only: those that
  * the query in sources gives, unless it is NULL.  Appends the definitions that
@@ -523,7 +630,7 @@ RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with, int *numbe
 
 		if (sources[i] == NULL)
 			continue;
-		name = psprintf("factmerge_atom_%d", ++*number);
+		name = NameOfAtom(query, number);
 		TurnIntoReference(lfirst(lc), name);
 		appendStringInfo(with, "%s%s AS NOT MATERIALIZED (%s)",
 						 with->len ? ", " : "WITH ", name, sources[i]);

@@ -1,38 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * rule.c
- *	  declared rules: what follows from which facts, as a query
+ *	  the register of declared rules
  *
- * factmerge_add_rule() declares that whatever a query over fact tables returns
- * is a fact of a target table.  The query is analysed by the server, as that of
- * an INSERT into the target, so that names, types and casts mean what they would
- * mean there; it is checked to be monotone (monotone.c), and kept as a view of
- * schema factmerge.  So the server keeps it in step when tables or columns are
- * renamed, does not let anybody drop what it reads without saying so, and
- * pg_dump and pg_upgrade carry it.  factmerge.rule registers the rules.
+ * factmerge.rule says for each rule what it derives, and which view of schema
+ * factmerge holds its query (addrule.c).  Here rules are read, listed and dropped.
  *
- * The tables that a rule reads get a trigger, which derives what follows from
- * each INSERT (maintain.c).
+ * A rule looks at the fact tables of its target's schema.  If one of them leaves the
+ * schema, the rule would go on without noticing what arrives there; so whoever
+ * wants to use the rule is told.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/view.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "parser/analyze.h"
-#include "parser/parse_relation.h"
-#include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
-#include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -44,353 +32,8 @@
 #include "compat.h"
 #include "rule.h"
 
-PG_FUNCTION_INFO_V1(factmerge_add_rule);
 PG_FUNCTION_INFO_V1(factmerge_drop_rule);
 PG_FUNCTION_INFO_V1(factmerge_rules);
-
-/* A rule on its way into the register */
-typedef struct Declaration
-{
-	const char *name;
-	Oid			target;
-	Oid			schema;			/* of the target */
-	List	   *columns;		/* of ResTarget */
-	List	   *facts;			/* Oids: the fact tables of the schema */
-	List	   *body;			/* Oids: those that it reads */
-	char	   *text;			/* of the query, resolved */
-} Declaration;
-
-/* What is being parsed, for the error context */
-typedef struct Parsing
-{
-	const char *rule;
-	const char *text;
-	const char *part;			/* of the declaration */
-} Parsing;
-
-/*
- * Say in errors which part of which rule it is; a position is one in that part,
- * not in the statement that called us.
- */
-static void
-ParsingContext(void *arg)
-{
-	Parsing    *parsing = arg;
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(parsing->text);
-	}
-	errcontext("%s of rule \"%s\"", parsing->part, parsing->rule);
-}
-
-/*
- * Refuse a target that is not written as table(column, ...).
- */
-static void
-CheckTargetForm(List *trees)
-{
-	InsertStmt *insert = trees ? (InsertStmt *) ((RawStmt *) linitial(trees))->stmt : NULL;
-	bool		good = list_length(trees) == 1 && IsA(insert, InsertStmt) &&
-		insert->cols != NIL && insert->onConflictClause == NULL &&
-		!HAS_RETURNING(insert) && insert->withClause == NULL &&
-		insert->override == OVERRIDING_NOT_SET && insert->relation->alias == NULL;
-	ListCell   *lc;
-
-	if (good)
-		foreach(lc, insert->cols)
-	{
-		ResTarget  *column = lfirst(lc);
-
-		good &= column->indirection == NIL;
-		column->location = -1;	/* not one in the query */
-	}
-	if (good)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("a target is a table with the columns that the query gives"),
-			 errhint("Say it like path(a, c).")));
-}
-
-/*
- * Take the target: table(column, ...), by the server's parser for the head of
- * an INSERT.
- */
-static void
-TakeTarget(Declaration *rule, char *target)
-{
-	char	   *text = psprintf("INSERT INTO %s SELECT", target);
-	Parsing		parsing = {rule->name, text, "target"};
-	ErrorContextCallback context = {error_context_stack, ParsingContext, &parsing};
-	List	   *trees;
-	InsertStmt *insert;
-
-	error_context_stack = &context;
-	trees = raw_parser(text, RAW_PARSE_DEFAULT);
-	CheckTargetForm(trees);
-	insert = (InsertStmt *) ((RawStmt *) linitial(trees))->stmt;
-	rule->target = RangeVarGetRelid(insert->relation, AccessShareLock, false);
-	CheckTable(rule->target);
-	rule->schema = get_rel_namespace(rule->target);
-	rule->columns = insert->cols;
-	rule->facts = FactRelations(rule->schema);
-	if (!list_member_oid(rule->facts, rule->target))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a fact table", get_rel_name(rule->target)),
-				 errhint("factmerge_tables() lists the fact tables of a schema.")));
-	error_context_stack = context.previous;
-}
-
-/*
- * The raw parse tree of a rule's query: one SELECT.
- */
-static SelectStmt *
-ParseQuery(const char *text)
-{
-	List	   *trees = raw_parser(text, RAW_PARSE_DEFAULT);
-	SelectStmt *select = trees ? (SelectStmt *) ((RawStmt *) linitial(trees))->stmt : NULL;
-
-	if (list_length(trees) != 1 || !IsA(select, SelectStmt) || select->intoClause != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("a rule is one query"),
-				 errhint("Give the SELECT whose rows follow from the facts.")));
-	return select;
-}
-
-/*
- * Analyse a query as that of an INSERT into the target.  Names are looked up in
- * the target's schema first.
- */
-static Query *
-AnalyseInsert(Declaration *rule, const char *text)
-{
-	InsertStmt *insert = makeNode(InsertStmt);
-	RawStmt    *statement = makeNode(RawStmt);
-	char	   *schema = get_namespace_name(rule->schema);
-	int			nest_level = NewGUCNestLevel();
-	Query	   *query;
-
-	insert->relation = makeRangeVar(schema, get_rel_name(rule->target), -1);
-	insert->cols = rule->columns;
-	insert->selectStmt = (Node *) ParseQuery(text);
-	statement->stmt = (Node *) insert;
-	SetLocally("search_path",
-			   psprintf("%s%s%s", quote_identifier(schema),
-						namespace_search_path[0] ? ", " : "", namespace_search_path));
-	query = parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
-	AtEOXact_GUC(true, nest_level);
-	return query;
-}
-
-/*
- * Write casts that the server has added so that they are read as such.
- */
-static bool
-ShowCasts(Node *node, void *arg)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr))
-		((FuncExpr *) node)->funcformat = COERCE_EXPLICIT_CAST;
-	else if (IsA(node, RelabelType))
-		((RelabelType *) node)->relabelformat = COERCE_EXPLICIT_CAST;
-	else if (IsA(node, CoerceViaIO))
-		((CoerceViaIO *) node)->coerceformat = COERCE_EXPLICIT_CAST;
-	else if (IsA(node, ArrayCoerceExpr))
-		((ArrayCoerceExpr *) node)->coerceformat = COERCE_EXPLICIT_CAST;
-	else if (IsA(node, CoerceToDomain))
-		((CoerceToDomain *) node)->coercionformat = COERCE_EXPLICIT_CAST;
-	return expression_tree_walker(node, ShowCasts, arg);
-}
-
-/*
- * The query of an analysed INSERT: what it selects, with the casts to the types
- * of the target's columns.  Lengths are left to be checked by the INSERT that
- * saves a fact, for a cast that one can see would cut values off.
- */
-static Query *
-SelectOf(Query *insert)
-{
-	Query	   *outer = makeNode(Query);
-	RangeTblEntry *rte = llast(insert->rtable);
-	RangeTblRef *ref = makeNode(RangeTblRef);
-	bool		as_is = true;
-	ListCell   *lc;
-
-	if (rte->rtekind != RTE_SUBQUERY)
-		return NULL;			/* VALUES */
-	foreach(lc, insert->targetList)
-	{
-		TargetEntry *entry = lfirst(lc);
-		int			i = foreach_current_index(lc) + 1;
-
-		if (exprIsLengthCoercion((Node *) entry->expr, NULL) && IsA(entry->expr, FuncExpr))
-			entry->expr = linitial(((FuncExpr *) entry->expr)->args);
-		as_is &= IsA(entry->expr, Var) && ((Var *) entry->expr)->varattno == i;
-		entry->resno = i;
-	}
-	if (as_is)
-		return rte->subquery;
-	ChangeVarNodes((Node *) insert->targetList, list_length(insert->rtable), 1, 0);
-	(void) ShowCasts((Node *) insert->targetList, NULL);
-	rte->alias = makeAlias("q", NIL);
-	rte->inFromCl = true;
-	ref->rtindex = 1;
-	outer->commandType = CMD_SELECT;
-	outer->querySource = QSRC_ORIGINAL;
-	outer->canSetTag = true;
-	outer->rtable = list_make1(rte);
-	outer->jointree = makeFromExpr(list_make1(ref), NULL);
-	outer->targetList = insert->targetList;
-	return outer;
-}
-
-/*
- * Refuse tables that a view of ours cannot depend on, or that facts are not
- * looked for in.
- */
-static void
-CheckTables(Declaration *rule, Query *query)
-{
-	ListCell   *lc;
-
-	if (isQueryUsingTempRelation(query))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a rule cannot look at temporary tables"),
-				 errdetail("It outlives them.")));
-	rule->body = FactsRead(query, rule->facts);
-	if (rule->body == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("the query reads no fact table of schema \"%s\"",
-						get_namespace_name(rule->schema)),
-				 errdetail("Nothing would ever set the rule off."),
-				 errhint("Insert what it says as facts.")));
-	foreach(lc, rule->body)
-		CheckTable(lfirst_oid(lc));
-}
-
-/*
- * Take the query.
- */
-static void
-TakeQuery(Declaration *rule, char *text)
-{
-	Parsing		parsing = {rule->name, text, "query"};
-	ErrorContextCallback context = {error_context_stack, ParsingContext, &parsing};
-	Query	   *query;
-	Query	   *inlined;
-
-	error_context_stack = &context;
-	query = SelectOf(AnalyseInsert(rule, text));
-	if (query == NULL)
-		query = makeNode(Query);
-	InlineViews(query);
-	inlined = copyObject(query);
-	InlineFactualCtes(inlined, rule->facts);
-	RefuseNonMonotone(inlined, rule->facts, text);
-	CheckTables(rule, query);
-	rule->text = QueryText(query);
-	error_context_stack = context.previous;
-}
-
-/*
- * Analyse a rule's text as the caller, whose functions that may call: even a literal's
- * type can have a check.  Its columns are called by the names of the target's.
- */
-static Query *
-AnalyseAgain(const char *text, List *names)
-{
-	int			nest_level = NewGUCNestLevel();
-	Query	   *query;
-	ListCell   *lc;
-
-	LockSearchPath();
-	FixSettings();
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT)),
-									  text, NULL, 0, NULL);
-	AtEOXact_GUC(true, nest_level);
-	foreach(lc, query->targetList)
-		if (!((TargetEntry *) lfirst(lc))->resjunk)
-		((TargetEntry *) lfirst(lc))->resname = list_nth(names, ((TargetEntry *) lfirst(lc))->resno - 1);
-	return query;
-}
-
-/*
- * SQL for a row of nulls that has the types of what a query returns.
- */
-static char *
-NullsLike(Query *query)
-{
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	foreach(lc, query->targetList)
-	{
-		TargetEntry *entry = lfirst(lc);
-		Oid			collation = exprCollation((Node *) entry->expr);
-
-		if (entry->resjunk)
-			continue;
-		appendStringInfo(&sql, "%s NULL::%s", sql.len ? "," : "SELECT",
-						 TypeText(exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr)));
-		if (OidIsValid(collation))
-			appendStringInfo(&sql, " COLLATE %s", QualifiedCollation(collation));
-	}
-	return sql.data;
-}
-
-/*
- * Keep a rule: its query as a view, which becomes that of the target's owner,
- * and an entry in the register.  The view is the extension owner's at first, who must
- * not analyse what the caller wrote: it is made of nulls, and then given the query.
- */
-static void
-KeepRule(Declaration *rule)
-{
-	List	   *names = NIL;
-	StringInfoData columns;
-	SqlArgs		args = {0};
-	RoleSwitch	caller;
-	Query	   *query;
-	char	   *view;
-	ListCell   *lc;
-
-	initStringInfo(&columns);
-	foreach(lc, rule->columns)
-	{
-		names = lappend(names, ((ResTarget *) lfirst(lc))->name);
-		appendStringInfo(&columns, "%s%s", foreach_current_index(lc) ? ", " : "",
-						 quote_identifier(llast(names)));
-	}
-	query = AnalyseAgain(rule->text, names);
-	BecomeExtensionOwner(&caller);
-	view = psprintf("factmerge.rule_" INT64_FORMAT,
-					SqlFetchInt64(InvalidSnapshot,
-								  "SELECT pg_catalog.nextval('factmerge.rule_number')", NULL));
-	SqlUtility(psprintf("CREATE VIEW %s (%s) AS %s", view, columns.data, NullsLike(query)));
-	StoreViewQuery(get_relname_relid(view + strlen("factmerge."), get_namespace_oid("factmerge", false)),
-				   query, true);
-	CommandCounterIncrement();
-	SqlUtility(psprintf("ALTER VIEW %s OWNER TO %s", view,
-						quote_identifier(GetUserNameFromId(RelationOwner(rule->target), false))));
-	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(rule->target));
-	SqlAddArg(&args, NAMEOID, NameDatum(rule->name));
-	SqlAddArg(&args, NAMEARRAYOID, NameArray(names));
-	SqlExecute(InvalidSnapshot,
-			   psprintf("INSERT INTO factmerge.rule (target, name, columns, view)"
-						" VALUES ($1, $2, $3, %s::pg_catalog.regclass)",
-						quote_literal_cstr(view)), &args);
-	BecomeCallerAgain(&caller);
-}
 
 /* Where rules that are loaded go */
 typedef struct Loaded
@@ -410,24 +53,41 @@ TakeRule(Datum *values, bool *nulls, void *arg)
 	MemoryContext context = MemoryContextSwitchTo(loaded->context);
 	Rule	   *rule = palloc0(sizeof(Rule));
 	Relation	view;
-	Query	   *query;
-	Datum	   *names;
+	Datum	   *elements;
 	int			count;
+	ListCell   *lc;
 
 	rule->target = DatumGetObjectId(values[0]);
 	rule->name = pstrdup(NameStr(*DatumGetName(values[1])));
 	rule->view = DatumGetObjectId(values[3]);
 	deconstruct_array(DatumGetArrayTypePCopy(values[2]), NAMEOID, NAMEDATALEN, false,
-					  TYPALIGN_CHAR, &names, NULL, &count);
+					  TYPALIGN_CHAR, &elements, NULL, &count);
 	for (int i = 0; i < count; i++)
-		rule->columns = lappend(rule->columns, NameStr(*DatumGetName(names[i])));
+		rule->columns = lappend(rule->columns, NameStr(*DatumGetName(elements[i])));
+	if (!nulls[4])
+	{
+		deconstruct_array(DatumGetArrayTypePCopy(values[4]), REGCLASSOID, sizeof(Oid), true,
+						  TYPALIGN_INT, &elements, NULL, &count);
+		for (int i = 0; i < count; i++)
+			rule->declared = lappend_oid(rule->declared, DatumGetObjectId(elements[i]));
+	}
 	view = table_open(rule->view, AccessShareLock);
-	query = get_view_query(view);
-	rule->body = FactsRead(query, loaded->facts);
-	rule->arms = SplitIntoArms(query, loaded->facts);
+	rule->arms = SplitIntoArms(get_view_query(view), loaded->facts);
+	foreach(lc, rule->arms)
+		rule->body = list_concat_unique_oid(rule->body, ((Arm *) lfirst(lc))->atoms);
 	table_close(view, AccessShareLock);
 	loaded->rules = lappend(loaded->rules, rule);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Whether it is known which fact tables rules were declared with, as it is from version
+ * 1.1 on.
+ */
+bool
+KnowsBodies(void)
+{
+	return HasRegistered("rule", "body");
 }
 
 /*
@@ -443,19 +103,116 @@ LoadRules(Oid schema)
 
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(schema));
 	SqlForEachRow(snapshot,
-				  "SELECT r.target, r.name, r.columns, r.view FROM factmerge.rule AS r"
-				  " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
-				  " JOIN pg_catalog.pg_class AS v ON v.oid OPERATOR(pg_catalog.=) r.view"
-				  " WHERE t.relnamespace OPERATOR(pg_catalog.=) $1 AND v.relkind OPERATOR(pg_catalog.=) 'v'"
-				  " ORDER BY r.name", &args, TakeRule, &loaded);
+				  psprintf("SELECT r.target, r.name, r.columns, r.view, %s FROM factmerge.rule AS r"
+						   " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
+						   " JOIN pg_catalog.pg_class AS v ON v.oid OPERATOR(pg_catalog.=) r.view"
+						   " WHERE t.relnamespace OPERATOR(pg_catalog.=) $1 AND v.relkind OPERATOR(pg_catalog.=) 'v'"
+						   " ORDER BY r.name", KnowsBodies() ? "r.body" : "NULL"), &args, TakeRule, &loaded);
 	UnregisterSnapshot(snapshot);
 	return loaded.rules;
 }
 
 /*
+ * Say of a rule that it reads other fact tables than it has been declared with.
+ * Unless a rule comes from a version that did not note them.
+ */
+static void
+ReportBody(Rule *rule, int elevel)
+{
+	List	   *lost = list_difference_oid(rule->declared, rule->body);
+	List	   *gained = list_difference_oid(rule->body, rule->declared);
+	char	   *schema = get_namespace_name(get_rel_namespace(rule->target));
+
+	if (rule->declared == NIL || (lost == NIL && gained == NIL))
+		return;
+	ereport(elevel,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rule \"%s\" of schema \"%s\" reads other fact tables than when it was declared",
+					rule->name, schema),
+			 lost ? errdetail("%s is no fact table of the schema any more.",
+							  QualifiedRelation(linitial_oid(lost))) :
+			 errdetail("%s has become a fact table of the schema.",
+					   QualifiedRelation(linitial_oid(gained))),
+			 errhint("Declare the rule anew with factmerge_add_rule(), or let the table be what it was.")));
+}
+
+/*
+ * Raise an error if rules could miss facts, of tables that have left their schema or
+ * that have come into it.
+ */
+void
+CheckBodies(List *rules)
+{
+	ListCell   *lc;
+
+	foreach(lc, rules)
+		ReportBody(lfirst(lc), ERROR);
+}
+
+/* Warns of rules of a schema that miss facts of a table */
+static void
+WarnOfRules(Datum *values, bool *nulls, void *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, LoadRules(DatumGetObjectId(values[0])))
+	{
+		Rule	   *rule = lfirst(lc);
+
+		if (list_member_oid(rule->declared, *(Oid *) table) && !list_member_oid(rule->body, *(Oid *) table))
+			ReportBody(rule, WARNING);
+	}
+}
+
+/*
+ * Warn if rules miss facts of a table, since it has left their schema.
+ */
+void
+WarnOfMissing(Oid table)
+{
+	SqlArgs		args = {0};
+
+	if (!KnowsBodies())
+		return;
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table));
+	SqlForEachRow(InvalidSnapshot,
+				  "SELECT DISTINCT t.relnamespace FROM factmerge.rule AS r"
+				  " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
+				  " WHERE $1 OPERATOR(pg_catalog.=) ANY (r.body::pg_catalog.oid[])", &args, WarnOfRules, &table);
+}
+
+/*
+ * Refuse to let a table become or cease to be one of facts that is part of a rule.
+ */
+void
+RefuseInRule(Oid table)
+{
+	SqlArgs		args = {0};
+	char	  **rule;
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table));
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(get_rel_namespace(table)));
+	rule = SqlFetchRow(InvalidSnapshot,
+					   "SELECT r.name FROM factmerge.rule AS r"
+					   " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
+					   " WHERE t.relnamespace OPERATOR(pg_catalog.=) $2 AND (t.oid OPERATOR(pg_catalog.=) $1 OR EXISTS"
+					   " (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_rewrite AS w ON w.oid OPERATOR(pg_catalog.=) d.objid"
+					   " WHERE w.ev_class OPERATOR(pg_catalog.=) r.view AND d.refobjid OPERATOR(pg_catalog.=) $1"
+					   " AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+					   " AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass))"
+					   " ORDER BY 1", &args);
+	if (rule)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("table \"%s\" is part of rule \"%s\"", get_rel_name(table), rule[0]),
+				 errdetail("Which tables hold facts is settled when a rule is declared."),
+				 errhint("Drop the rule with factmerge_drop_rule(), and declare it again afterwards.")));
+}
+
+/*
  * The rule of that name, or NULL.
  */
-static Rule *
+Rule *
 FindRule(List *rules, const char *name)
 {
 	ListCell   *lc;
@@ -469,7 +226,7 @@ FindRule(List *rules, const char *name)
 /*
  * Take a rule out of the register, with its view.
  */
-static void
+void
 RemoveRule(Rule *rule)
 {
 	SqlArgs		args = {0};
@@ -515,7 +272,7 @@ ForgetDroppedRules(void)
 /*
  * Let nobody else declare rules meanwhile.
  */
-static void
+void
 LockRegister(void)
 {
 	Oid			relation = get_relname_relid("rule", get_namespace_oid("factmerge", false));
@@ -524,55 +281,23 @@ LockRegister(void)
 }
 
 /*
- * Drop the triggers of tables that no rule of the schema reads any more.
+ * Drop the triggers of tables that a rule has read, and no rule reads any more.
  */
-static void
-DropIdleTriggers(List *tables, List *rules)
+void
+DropIdleTriggers(Rule *rule)
 {
 	ListCell   *lc;
 	ListCell   *r;
 
-	foreach(lc, tables)
+	foreach(lc, list_union_oid(rule->body, rule->declared))
 	{
 		bool		idle = true;
 
-		foreach(r, rules)
+		foreach(r, LoadRules(get_rel_namespace(lfirst_oid(lc))))
 			idle &= !list_member_oid(((Rule *) lfirst(r))->body, lfirst_oid(lc));
 		if (idle)
 			DropRuleTriggers(lfirst_oid(lc));
 	}
-}
-
-/*
- * factmerge_add_rule(name, text, text)
- */
-Datum
-factmerge_add_rule(PG_FUNCTION_ARGS)
-{
-	Declaration rule = {.name = NameStr(*REQUIRE_ARG(NAME, 0))};
-	int			nest_level = NewGUCNestLevel();
-	Rule	   *before;
-	ListCell   *lc;
-
-	SqlConnect();
-	TakeTarget(&rule, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)));
-	TakeQuery(&rule, text_to_cstring(REQUIRE_ARG(TEXT_PP, 2)));
-	LockSearchPath();
-	LockRegister();
-	before = FindRule(LoadRules(rule.schema), rule.name);
-	if (before)
-	{
-		CheckTable(before->target);
-		RemoveRule(before);
-	}
-	KeepRule(&rule);
-	foreach(lc, rule.body)
-		CreateRuleTriggers(lfirst_oid(lc));
-	if (before)
-		DropIdleTriggers(before->body, LoadRules(rule.schema));
-	AtEOXact_GUC(true, nest_level);
-	SqlFinish();
-	PG_RETURN_VOID();
 }
 
 /*
@@ -597,7 +322,7 @@ factmerge_drop_rule(PG_FUNCTION_ARGS)
 				 errhint("factmerge_rules() lists the rules of a schema.")));
 	CheckTable(rule->target);
 	RemoveRule(rule);
-	DropIdleTriggers(rule->body, LoadRules(schema));
+	DropIdleTriggers(rule);
 	AtEOXact_GUC(true, nest_level);
 	SqlFinish();
 	PG_RETURN_VOID();

@@ -28,6 +28,7 @@ typedef struct Rule
 	List	   *columns;		/* of char *: of the target */
 	List	   *arms;			/* of Arm */
 	List	   *body;			/* Oids: fact tables that it reads */
+	List	   *declared;		/* ... and read when declared; NIL if unknown */
 	FactTable  *description;	/* of the target, see derive.c; or NULL */
 } Rule;
 
@@ -68,6 +69,14 @@ typedef struct Consequences
 
 /* rule.c */
 extern List *LoadRules(Oid schema);
+extern bool KnowsBodies(void);
+extern void CheckBodies(List *rules);
+extern void WarnOfMissing(Oid table);
+extern void RefuseInRule(Oid table);
+extern Rule *FindRule(List *rules, const char *name);
+extern void RemoveRule(Rule *rule);
+extern void LockRegister(void);
+extern void DropIdleTriggers(Rule *rule);
 extern void ForgetDroppedRules(void);
 
 /* monotone.c */
@@ -77,6 +86,7 @@ extern void RefuseNonMonotone(Query *query, List *facts, const char *text);
 extern bool ReadsFacts(Node *node, List *facts);
 extern List *FactsRead(Query *query, List *facts);
 extern void InlineViews(Query *query);
+extern Query *SelectFrom(RangeTblEntry *rte, List *targets);
 extern void InlineFactualCtes(Query *query, List *facts);
 extern List *SplitIntoArms(Query *query, List *facts);
 extern bool AreEqual(Arm *arm, List *facts, int one, int other,

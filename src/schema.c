@@ -112,7 +112,7 @@ TakesPartInInheritance(Oid relation)
  * Refuse a table that takes part in inheritance: a fact would be in two tables
  * at once.
  */
-static void
+void
 RefuseInheritance(Oid relation)
 {
 	if (TakesPartInInheritance(relation))

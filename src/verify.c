@@ -338,6 +338,7 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);
 	merge->rules = LoadRules(schema);
+	CheckBodies(merge->rules);
 	CheckRights(merge);
 	DoAndTakeBack(ReplayEverything, merge, NULL);
 

@@ -3,7 +3,9 @@
 #   relation  { name, columns [ { name, type } ], key }   a table; a column of type point refers
 #                                                          to table point, others hold a value
 #   rule      { name, target, bodies [ body ], head [ variable ], style }
-#   body      { atoms [ { relation, variables } ], filters [ { sql, holds } ] }
+#   body      { atoms [ { relation, variables } ], filters [ { sql, holds } ], either }
+#   either    { filter, relation, column, variable }      the filter holds, or a fact of the relation has
+#                                                          the variable's value in the column
 #   handler   { from, columns, target }                   a trigger that derives, instead of a rule
 #
 # A fact is a text, the name of its relation and its values, points by their names: so the
@@ -78,7 +80,30 @@ sub draw_body {
         }
         push @atoms, { relation => $relation, variables => \@variables };
     }
-    return { atoms => \@atoms, types => \%type_of, filters => [ map { draw_filter(\%type_of) } 1 .. between(0, 1) ] };
+    my %read = map { $_->{relation}{name} => 1 } @atoms;
+    my @others = grep { !$read{ $_->{name} } } @relations;
+    return {
+        atoms => \@atoms, types => \%type_of, filters => [ map { draw_filter(\%type_of) } 1 .. between(0, 1) ],
+        either => chance(0.3) ? scalar(draw_either(\%type_of, @others ? @others : @relations)) : undef,
+    };
+}
+
+# A condition that some fact can make true, but need not
+sub draw_either {
+    my ($type_of, @relations) = @_;
+    my $relation = pick(@relations) // return;
+    my $column = between(0, $#{ $relation->{columns} });
+    my @variables = variables_of($relation->{columns}[$column]{type}, $type_of) or return;
+    my $filter = draw_filter($type_of) // { sql => 'false', holds => sub { 0 } };
+    return { filter => $filter, relation => $relation, column => $column, variable => pick(@variables) };
+}
+
+# The same as SQL, with variables as @variable
+sub either_sql {
+    my ($either) = @_;
+    my $relation = $either->{relation};
+    return "($either->{filter}{sql} OR EXISTS (SELECT FROM \"$relation->{name}\" AS o"
+        . " WHERE o.$relation->{columns}[ $either->{column} ]{name} = \@$either->{variable}))";
 }
 
 # The variables of a type that there are already
@@ -155,7 +180,8 @@ sub body_sql {
         }
         push @by_atom, \@equal;
     }
-    my @filters = map { $_->{sql} =~ s/\@(\w+)/$place{$1}/gr } @{ $body->{filters} };
+    my @filters = map { s/\@(\w+)/$place{$1}/gr } (map { $_->{sql} } @{ $body->{filters} }),
+        $body->{either} ? either_sql($body->{either}) : ();
     my @head = map { $place{$_} } @{ $body->{head} };
     my @from = map { qq("$_->{relation}{name}") } @atoms;
     my $last = $#atoms;
@@ -196,7 +222,7 @@ sub draw_facts {
     my ($self) = @_;
     my %facts;
     for my $relation (@{ $self->{relations} }) {
-        my $many = $relation->{name} =~ /^base/ ? between(4, 12) : between(0, 2);
+        my $many = $relation->{name} =~ /^base/ && chance(0.9) ? between(4, 12) : between(0, 2);
         for (1 .. $many) {
             my @values = map { $_->{type} eq 'point' ? pick(@{ $self->{points} }) : pick(@COLOURS) } @{ $relation->{columns} };
             $facts{ fact($relation, @values) } = 1;
@@ -236,10 +262,17 @@ sub results {
         @matches = extended($_, $tuples->{ $_->{relation}{name} } // [], @matches) for @{ $body->{atoms} };
         for my $match (@matches) {
             next if grep { !$_->{holds}->($match) } @{ $body->{filters} };
+            next if $body->{either} && !either_holds($body->{either}, $match, $tuples);
             $results{ fact($rule->{target}, @$match{ @{ $body->{head} } }) } = 1;
         }
     }
     return keys %results;
+}
+
+sub either_holds {
+    my ($either, $match, $tuples) = @_;
+    return 1 if $either->{filter}{holds}->($match);
+    return grep { $_->[ $either->{column} ] eq $match->{ $either->{variable} } } @{ $tuples->{ $either->{relation}{name} } // [] };
 }
 
 # Matches of the atoms so far, each with every fact of one more atom that fits
