@@ -57,6 +57,13 @@ SELECT pg_catalog.pg_extension_config_dump('factmerge.unfinished', '');
  */
 ALTER TABLE factmerge.rule
 	ADD COLUMN body regclass[];
+COMMENT ON COLUMN factmerge.rule.body IS 'the fact tables that the rule has read when it was declared';
+COMMENT ON FUNCTION factmerge_ignore(regclass) IS
+'declares that a table holds no facts (a queue, the bookkeeping of migrations), so that merges leave it alone; for a table that only the source has, on that one, otherwise on the destination''s. What refers to it is kept as it is. Errors: not a table, part of a rule, not the owner';
+COMMENT ON FUNCTION factmerge_unignore(regclass) IS
+'takes back factmerge_ignore(). Errors: not declared, part of a rule, not the owner';
+COMMENT ON FUNCTION factmerge_add_rule(name, text, text) IS
+'declares that each row of query is a fact of target, which is written table(column, ...). Names in query are looked up in the target''s schema first, then on search_path; a rule''s name is unique in that schema, and declaring it again replaces the rule. Merges derive what follows from facts of both sides, and triggers what follows from an ordinary INSERT into a fact table that the query reads; what follows from facts that are there already, factmerge_saturate() derives. Errors: a query that is not monotone (aggregates, NOT EXISTS, EXCEPT, outer joins, window functions or LIMIT over facts, volatile functions), reads no fact table or only a part of one, columns that do not fit, cannot be given or must not be left out, not the owner of target and of the fact tables that query reads';
 
 CREATE VIEW factmerge_history AS
 SELECT m.merge_id, m.source, m.destination,

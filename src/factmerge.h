@@ -91,6 +91,7 @@ typedef struct Column
 	Oid			source_collation;
 	bool		nullable;		/* in either schema */
 	bool		generated;
+	bool		computed;		/* ... from what is translated, see computed.c */
 	char	   *new_value;		/* SQL for a new key, if the database generates
 								 * the values of this column */
 	bool		random;			/* ... as random uuids */
@@ -293,6 +294,10 @@ extern bool IsSameIn(FactTable *table, Column *column);
 extern void AppendUnlessThere(StringInfo sql, FactTable *table, const char *row);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
+
+/* computed.c */
+extern bool NoteComputedColumns(List *tables);
+extern void RefuseComputed(List *tables);
 
 /* samerule.c */
 extern struct SameRule *LoadRule(FactTable *table);

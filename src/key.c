@@ -185,6 +185,7 @@ ChooseAddress(FactTable *table, Relation source)
 {
 	ListCell   *lc;
 
+	table->untried_address = table->keyed = false;
 	foreach(lc, table->keys)
 	{
 		UniqueKey  *key = lfirst(lc);
@@ -192,7 +193,7 @@ ChooseAddress(FactTable *table, Relation source)
 		ListCell   *column;
 
 		foreach(column, key->columns)
-			usable &= !((Column *) lfirst(column))->nullable;
+			usable &= !((Column *) lfirst(column))->nullable && !((Column *) lfirst(column))->computed;
 		if (usable && (key->in_source || IsForeign(source)))
 		{
 			table->untried_address = !key->in_source;
@@ -215,6 +216,8 @@ ChooseSameness(FactTable *table)
 	ListCell   *lc;
 
 	table->rule = LoadRule(table);
+	table->sameness = NIL;
+	table->paired = false;
 	if (table->rule)
 	{
 		/* Whoever says that a generated key is the same means its value */
@@ -229,7 +232,7 @@ ChooseSameness(FactTable *table)
 		ListCell   *column;
 
 		foreach(column, key->columns)
-			natural &= !((Column *) lfirst(column))->surrogate;
+			natural &= !((Column *) lfirst(column))->surrogate && !((Column *) lfirst(column))->computed;
 		if (natural)
 			table->sameness = lappend(table->sameness, key);
 	}
@@ -248,8 +251,8 @@ ChooseSameness(FactTable *table)
 		ListCell   *column;
 
 		foreach(column, key->columns)
-			random &= ((Column *) lfirst(column))->random ||
-				!((Column *) lfirst(column))->surrogate;
+			random &= (((Column *) lfirst(column))->random ||
+					   !((Column *) lfirst(column))->surrogate) && !((Column *) lfirst(column))->computed;
 		if (!random)
 			continue;
 		foreach(column, key->columns)

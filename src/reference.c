@@ -462,11 +462,14 @@ FindRemappedColumns(List *tables)
 	{
 		FactTable  *table = lfirst(lc);
 
+		foreach(c, table->references)
+			((Reference *) lfirst(c))->remapped = ((Reference *) lfirst(c))->log != NULL;
 		foreach(c, table->columns)
 		{
 			Column	   *column = lfirst(c);
 
-			column->remapped = column->surrogate ||
+			column->reference = NULL;
+			column->remapped = column->surrogate || column->computed ||
 				!IsSameIn(table, column);
 		}
 	}
@@ -527,7 +530,10 @@ RelateTables(List *tables)
 	RelateEventLog(tables);
 	tables = WalkOrder(tables);
 	FindRemappedColumns(tables);
+	while (NoteComputedColumns(tables))
+		FindRemappedColumns(tables);
 	RefuseMisfits(tables);
+	RefuseComputed(tables);
 	ChooseMapColumns(tables);
 	return tables;
 }

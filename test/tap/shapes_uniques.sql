@@ -2,7 +2,7 @@
 -- must hold when they are not
 BEGIN;
 \ir include/shapes.sql
-SELECT plan(81);
+SELECT plan(102);
 CREATE EXTENSION citext;
 CREATE EXTENSION btree_gist;
 CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -253,6 +253,62 @@ SELECT merges('unique key that includes other columns', '1 in both, 1 copied, 1 
     'SELECT number, name, factmerge_provenance FROM b.account ORDER BY 1',
     '(1,uno,both)
      (2,two,source)');
+
+--
+-- Keys that are computed
+--
+
+-- From what a merge translates: they say nothing across databases, whatever their values happen to be
+CREATE PROCEDURE make_friends(key text, a text, b text) LANGUAGE plpgsql AS $body$
+BEGIN
+    CALL make(
+        format($$CREATE TABLE person (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
+        CREATE TABLE friends (a integer REFERENCES person, b integer REFERENCES person, since integer,
+            one integer GENERATED ALWAYS AS (LEAST(a, b)) STORED, other integer GENERATED ALWAYS AS (GREATEST(a, b)) STORED,
+            CONSTRAINT one_pair %s (one, other))$$, key),
+        'INSERT INTO person (name) VALUES (''Abe''), (''Ada''), (''Bob''), (''Cid'')', 'INSERT INTO person (name) VALUES (''Cid''), (''Dot''), (''Ada'')');
+    EXECUTE format('INSERT INTO a.friends (a, b, since) SELECT p.id, q.id, year FROM (VALUES %s) AS v (n, m, year)'
+        ' JOIN a.person p ON p.name = n JOIN a.person q ON q.name = m', a);
+    EXECUTE format('INSERT INTO b.friends (a, b, since) SELECT p.id, q.id, year FROM (VALUES %s) AS v (n, m, year)'
+        ' JOIN b.person p ON p.name = n JOIN b.person q ON q.name = m', b);
+END $body$;
+\set friends 'SELECT p.name AS a, q.name AS b, since, f.factmerge_provenance AS f FROM b.friends f JOIN b.person p ON p.id = a JOIN b.person q ON q.id = b ORDER BY 1, 2'
+CALL make_friends('UNIQUE', $$('Ada', 'Bob', 2001), ('Cid', 'Bob', 2002), ('Ada', 'Cid', 2003)$$, $$('Cid', 'Dot', 2004), ('Dot', 'Ada', 2005), ('Ada', 'Cid', 2003)$$);
+SELECT merges('unique key computed from references', '3 in both, 4 copied, 0 conflicts', :'friends',
+    '(Ada,Bob,2001,source)
+     (Ada,Cid,2003,both)
+     (Cid,Bob,2002,source)
+     (Cid,Dot,2004,destination)
+     (Dot,Ada,2005,destination)');
+CALL make_friends('PRIMARY KEY', $$('Bob', 'Ada', 2001), ('Cid', 'Bob', 2002)$$, $$('Cid', 'Dot', 2004), ('Dot', 'Ada', 2005)$$);
+SELECT merges('primary key computed from references', '2 in both, 4 copied, 0 conflicts', :'friends',
+    '(Bob,Ada,2001,source)
+     (Cid,Bob,2002,source)
+     (Cid,Dot,2004,destination)
+     (Dot,Ada,2005,destination)');
+CALL make_friends('UNIQUE', $$('Ada', 'Cid', 2003)$$, $$('Cid', 'Ada', 2003)$$);
+SELECT refuses('unique key computed from references violated: constraint, fact and hint in the error', '23505',
+    breaks('one_pair', '(2,4,2003'), early => false);
+CREATE TABLE a.gift (one integer, other integer, what text, PRIMARY KEY (one, other, what),
+    CONSTRAINT given FOREIGN KEY (one, other) REFERENCES a.friends (one, other));
+CREATE TABLE b.gift (one integer, other integer, what text, PRIMARY KEY (one, other, what),
+    CONSTRAINT given FOREIGN KEY (one, other) REFERENCES b.friends (one, other));
+SELECT refuses('reference to a key computed from references', '0A000', '(?=.*given)(?=.*DETAIL.*"one".*"friends").*HINT');
+DROP TABLE a.gift, b.gift;
+SELECT factmerge_set_sameness('b.friends', key => '{one,other}');
+SELECT refuses('declared sameness by what is computed from references', '0A000', '(?=.*"one".*"friends")(?=.*DETAIL.*generated).*HINT');
+
+-- From values, and from references that mean the same everywhere, they are like any other
+CALL make(
+    'CREATE TABLE country (code text PRIMARY KEY);
+     CREATE TABLE city (id serial PRIMARY KEY, country text REFERENCES country, name text,
+        label text GENERATED ALWAYS AS (country || '' '' || lower(name)) STORED UNIQUE)',
+    $$INSERT INTO country VALUES ('no'); INSERT INTO city (country, name) VALUES ('no', 'Oslo'), ('no', 'Bodø')$$,
+    $$INSERT INTO country VALUES ('no'); INSERT INTO city (country, name) VALUES ('no', 'OSLO')$$);
+SELECT merges('unique key computed from a reference by name', '2 in both, 1 copied, 1 conflicts',
+    'SELECT label, name, factmerge_provenance FROM b.city ORDER BY 1',
+    '("no bodø",Bodø,source)
+     ("no oslo",OSLO,both)');
 
 SELECT * FROM finish();
 ROLLBACK;
