@@ -155,6 +155,26 @@ CALL make_paths();
 CREATE UNIQUE INDEX path_key ON bulk_dst.path ((a > 0));
 :merge;
 SELECT * FROM unsound;
+-- Where a check may look facts up, nothing is suspended
+SET client_min_messages = warning;
+DO $$
+DECLARE
+    schema text;
+BEGIN
+    FOREACH schema IN ARRAY ARRAY['bulk_src', 'bulk_dst'] LOOP
+        EXECUTE format($ddl$
+            DROP SCHEMA %1$I CASCADE;
+            CREATE SCHEMA %1$I;
+            CREATE FUNCTION %1$I.is_there(n integer) RETURNS boolean LANGUAGE plpgsql AS $body$
+                BEGIN RETURN n = 0 OR EXISTS (SELECT FROM %1$I.link WHERE id = n); END $body$;
+            CREATE TABLE %1$I.link (id integer PRIMARY KEY, before integer CHECK (%1$I.is_there(before)));
+        $ddl$, schema);
+    END LOOP;
+END $$;
+RESET client_min_messages;
+INSERT INTO bulk_src.link SELECT n, n - 1 FROM generate_series(1, 5) n;
+INSERT INTO bulk_dst.link VALUES (1, 0);
+:merge;
 RESET enable_seqscan;
 
 SET client_min_messages = warning;

@@ -33,10 +33,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -78,6 +81,41 @@ HasSoundIndexes(FactTable *table)
 	}
 	table_close(relation, NoLock);
 	return sound;
+}
+
+/*
+ * Whether a function may read tables: one that users have written, and do not promise
+ * to be immutable.
+ */
+static bool
+MayRead(Oid function, void *arg)
+{
+	return function >= FirstNormalObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+static bool
+CallsWhatMayRead(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, MayRead, arg) ||
+		expression_tree_walker(node, CallsWhatMayRead, arg);
+}
+
+/*
+ * Whether a check of a table may read tables while facts are copied, by their indexes.
+ */
+bool
+ReadsWhileCopying(FactTable *table)
+{
+	Relation	relation = table_open(table->destination, AccessShareLock);
+	TupleConstr *constraints = RelationGetDescr(relation)->constr;
+	bool		reads = false;
+
+	for (int i = 0; constraints && i < constraints->num_check; i++)
+		reads |= CallsWhatMayRead(stringToNode(constraints->check[i].ccbin), NULL);
+	table_close(relation, AccessShareLock);
+	return reads;
 }
 
 /*
@@ -134,8 +172,8 @@ SuspendIndexes(Oid relation, bool readable)
 void
 BeginBulk(Merge *merge, FactTable *table, int64 tagged)
 {
-	/* A trigger that fires while facts are copied may look for some by index */
-	if (merge->careful || merge->slice || merge->derives_while_copying ||
+	/* What is called while facts are copied may look for some by index */
+	if (merge->careful || merge->slice || merge->derives_while_copying || merge->reads_while_copying ||
 		!IsWorthwhile(table, tagged) || !HasSoundIndexes(table))
 		return;
 	SqlUtility(psprintf("CREATE INDEX " GUARD_INDEX " ON %s (" MERGE_COLUMN ") WHERE false",

@@ -244,6 +244,7 @@ typedef struct Merge
 	bool		from_destination;	/* its events are replayed, not the source's */
 	List	   *event_tables;	/* of char *: temporary, to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
+	bool		reads_while_copying;	/* some check may read tables then */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	struct Batches *batches;	/* NULL unless it is done in some, see batch.c */
 	struct Slice *slice;		/* the facts that this transaction takes */
@@ -424,6 +425,7 @@ extern void ForgetDeclarations(const char *condition);
 extern List *IgnoredTables(void);
 
 /* bulk.c */
+extern bool ReadsWhileCopying(FactTable *table);
 extern void BeginBulk(Merge *merge, FactTable *table, int64 tagged);
 extern void ExtendBulk(Merge *merge, FactTable *table, const char *index);
 extern void EndBulk(Merge *merge, FactTable *table);

@@ -121,7 +121,10 @@ OpenSchemas(Merge *merge)
 	merge->rules = LoadRules(destination);
 	CheckBodies(merge->rules);
 	foreach(lc, merge->tables)
+	{
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));
+		merge->reads_while_copying |= ReadsWhileCopying(lfirst(lc));
+	}
 }
 
 /*
