@@ -84,5 +84,34 @@ INSERT INTO rounded.exact VALUES (2, NULL, 'abcd', NULL);
 INSERT INTO rounded.exact VALUES (2, NULL, 'abc', NULL);
 SELECT * FROM rounded.lists;
 
+-- What facts refer to is derived before them, whatever rules are called
+CREATE SCHEMA refer;
+CREATE SCHEMA refer_src;
+CREATE PROCEDURE make_refer(schema name) LANGUAGE plpgsql AS $make$
+BEGIN
+    EXECUTE format($ddl$
+        CREATE TABLE %1$I.seen (x integer, y integer, PRIMARY KEY (x, y));
+        CREATE TABLE %1$I.place (x integer PRIMARY KEY);
+        CREATE TABLE %1$I.pair (x integer REFERENCES %1$I.place, y integer, PRIMARY KEY (x, y));
+        CREATE TABLE %1$I.about (x integer, y integer, z integer, FOREIGN KEY (x, y) REFERENCES %1$I.pair);
+    $ddl$, schema);
+    PERFORM factmerge_add_rule('a', schema || '.about(x, y, z)', 'SELECT s.x, t.y, t.x FROM seen s JOIN seen t ON t.x = s.y');
+    PERFORM factmerge_add_rule('b', schema || '.pair(x, y)', 'SELECT s.x, t.y FROM seen s JOIN seen t ON t.x = s.y');
+    PERFORM factmerge_add_rule('c', schema || '.place(x)', 'SELECT x FROM seen UNION SELECT y FROM seen');
+END $make$;
+CALL make_refer('refer');
+CALL make_refer('refer_src');
+SELECT name FROM factmerge_rules('refer');
+INSERT INTO refer.seen VALUES (1, 2), (2, 3);
+INSERT INTO refer_src.seen VALUES (3, 4), (0, 1);
+SELECT x, y, z FROM refer.about ORDER BY 1, 2, 3;
+SELECT copied, derived FROM factmerge_merge('refer_src', 'refer');
+SELECT x, y, z FROM refer.about ORDER BY 1, 2, 3;
+TRUNCATE refer.place, refer.pair, refer.about;
+SELECT factmerge_saturate('refer');
+SELECT x, y, z FROM refer.about ORDER BY 1, 2, 3;
+DROP PROCEDURE make_refer(name);
+DROP SCHEMA refer, refer_src CASCADE;
+
 DROP SCHEMA sides, nulls, nulls_src, rounded CASCADE;
 RESET client_min_messages;

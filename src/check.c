@@ -141,8 +141,7 @@ OpenCheck(Check *check, FunctionCallInfo fcinfo)
 	merge->destination = get_namespace_name(schema);
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);
-	merge->rules = LoadRules(schema);
-	CheckBodies(merge->rules);
+	merge->rules = RulesToApply(schema);
 	CheckRights(merge);
 	check->table = FindTable(merge->tables, relation);
 	if (check->table == NULL)

@@ -161,7 +161,7 @@ LookUp(Oid relation)
 	Oid			table = ancestors ? llast_oid(ancestors) : relation;
 	Oid			schema = get_rel_namespace(table);
 	List	   *facts = FactRelations(schema);
-	List	   *rules = LoadRules(schema);
+	List	   *rules = InOrder(LoadRules(schema));
 	Consequences *consequences = palloc0(sizeof(Consequences));
 	ListCell   *lc;
 

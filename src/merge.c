@@ -118,8 +118,7 @@ OpenSchemas(Merge *merge)
 	merge->others = others;
 	NoticeViews(source, destination);
 	LoadHandlers(merge->tables);
-	merge->rules = LoadRules(destination);
-	CheckBodies(merge->rules);
+	merge->rules = RulesToApply(destination);
 	foreach(lc, merge->tables)
 	{
 		merge->derives_while_copying |= FiresWhileCopying(lfirst(lc));

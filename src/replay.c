@@ -648,8 +648,7 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	LoadHandlers(merge->tables);
 	CheckRights(merge);
 	LockTables(merge);
-	merge->rules = LoadRules(schema);
-	CheckBodies(merge->rules);
+	merge->rules = RulesToApply(schema);
 	before = CountFacts(merge->tables);
 	PrepareSession(merge);
 	enabled = EnableRuleTriggers(merge->rules);

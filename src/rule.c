@@ -137,16 +137,67 @@ ReportBody(Rule *rule, int elevel)
 }
 
 /*
- * Raise an error if rules could miss facts, of tables that have left their schema or
- * that have come into it.
+ * Whether a table refers to the target of any other rule by a foreign key.
  */
-void
-CheckBodies(List *rules)
+static bool
+RefersToTarget(Oid table, List *rules)
 {
+	Relation	relation = table_open(table, AccessShareLock);
+	bool		refers = false;
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, RelationGetFKeyList(relation))
+		foreach(r, rules)
+	{
+		Oid			target = ((Rule *) lfirst(r))->target;
+
+		refers |= target != table && target == ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid;
+	}
+	table_close(relation, NoLock);
+	return refers;
+}
+
+/*
+ * Rules in the order in which they are applied: what facts refer to is derived before
+ * them, unless tables refer to each other in a circle.
+ */
+List *
+InOrder(List *rules)
+{
+	List	   *left = list_copy(rules);
+	List	   *ordered = NIL;
+
+	while (left != NIL)
+	{
+		Rule	   *next = linitial(left);
+		ListCell   *lc;
+
+		foreach(lc, left)
+			if (!RefersToTarget(((Rule *) lfirst(lc))->target, left))
+		{
+			next = lfirst(lc);
+			break;
+		}
+		ordered = lappend(ordered, next);
+		left = list_delete_ptr(left, next);
+	}
+	return ordered;
+}
+
+/*
+ * The rules of a schema, to be applied in this order.  Raises an error if they could
+ * miss facts, of tables that have left their schema or that have come into it.
+ */
+List *
+RulesToApply(Oid schema)
+{
+	List	   *rules = LoadRules(schema);
 	ListCell   *lc;
 
 	foreach(lc, rules)
 		ReportBody(lfirst(lc), ERROR);
+	return InOrder(rules);
 }
 
 /* Warns of rules of a schema that miss facts of a table */

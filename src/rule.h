@@ -70,7 +70,8 @@ typedef struct Consequences
 /* rule.c */
 extern List *LoadRules(Oid schema);
 extern bool KnowsBodies(void);
-extern void CheckBodies(List *rules);
+extern List *InOrder(List *rules);
+extern List *RulesToApply(Oid schema);
 extern void WarnOfMissing(Oid table);
 extern void RefuseInRule(Oid table);
 extern Rule *FindRule(List *rules, const char *name);

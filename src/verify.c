@@ -337,8 +337,7 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	merge->verification = &verification;
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);
-	merge->rules = LoadRules(schema);
-	CheckBodies(merge->rules);
+	merge->rules = RulesToApply(schema);
 	CheckRights(merge);
 	DoAndTakeBack(ReplayEverything, merge, NULL);
 
