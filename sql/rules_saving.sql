@@ -113,5 +113,79 @@ SELECT x, y, z FROM refer.about ORDER BY 1, 2, 3;
 DROP PROCEDURE make_refer(name);
 DROP SCHEMA refer, refer_src CASCADE;
 
-DROP SCHEMA sides, nulls, nulls_src, rounded CASCADE;
+-- Tables that have got and lost columns since
+CREATE SCHEMA altered;
+CREATE TABLE altered.t (x integer PRIMARY KEY, gone integer, y integer);
+CREATE TABLE altered.u (x integer PRIMARY KEY, gone integer, z integer);
+CREATE TABLE altered.o (v integer, w integer, PRIMARY KEY (v, w));
+CREATE TABLE altered.p (v integer, w integer, PRIMARY KEY (v, w));
+SELECT factmerge_add_rule('joined', 'altered.o(v, w)', 'SELECT j.c1, j.c6 FROM (t JOIN u ON t.x = u.x) j (c1, c2, c3, c4, c5, c6)');
+SELECT factmerge_add_rule('using', 'altered.p(v, w)', 'SELECT j.x, j.q FROM (t JOIN u AS u (x, p, q) USING (x)) j');
+ALTER TABLE altered.t ADD COLUMN z integer;
+ALTER TABLE altered.u DROP COLUMN gone, ADD COLUMN y integer;
+INSERT INTO altered.t (x, y) VALUES (1, 10), (2, 20);
+INSERT INTO altered.u (x, z) VALUES (1, 100);
+CREATE SCHEMA altered_src;
+CREATE TABLE altered_src.t (LIKE altered.t INCLUDING ALL);
+CREATE TABLE altered_src.u (LIKE altered.u INCLUDING ALL);
+INSERT INTO altered_src.u (x, z) VALUES (2, 200);
+SELECT copied FROM factmerge_merge('altered_src', 'altered');
+SELECT v, w FROM altered.o ORDER BY 1;
+SELECT v, w FROM altered.p ORDER BY 1;
+SELECT * FROM factmerge_verify('altered');
+
+-- A partition may have its columns in another order
+CREATE TABLE altered.parted (a integer, b integer) PARTITION BY LIST (a);
+CREATE TABLE altered.part (b integer, a integer);
+ALTER TABLE altered.parted ATTACH PARTITION altered.part FOR VALUES IN (1);
+SELECT factmerge_add_rule('parted', 'altered.o(v, w)', 'SELECT z.p, z.q FROM parted AS z (p, q)');
+INSERT INTO altered.part (a, b) VALUES (1, 99);
+SELECT v, w FROM altered.o WHERE w = 99;
+
+-- A side of a UNION that reads no facts is something to begin with
+CREATE TABLE altered.reached (x integer PRIMARY KEY);
+SELECT factmerge_add_rule('reached', 'altered.reached(x)', 'SELECT 1 UNION SELECT t.y FROM t JOIN reached r ON r.x = t.x');
+SELECT factmerge_saturate('altered');
+INSERT INTO altered.t (x, y) VALUES (10, 11);
+SELECT x FROM altered.reached ORDER BY 1;
+
+-- What is alike in the query may differ in the target; types that have no order, or no collation of their own
+CREATE COLLATION altered.caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE altered.word (w text COLLATE altered.caseless, x xid, c text COLLATE "C", n integer PRIMARY KEY);
+CREATE TABLE altered.spelt (w text, x xid, doc json);
+CREATE TABLE altered.number (x xid);
+SELECT factmerge_add_rule('spelt', 'altered.spelt(w, x, doc)', 'SELECT w, x, ''{}''::json FROM word UNION ALL SELECT c, x, ''{}''::json FROM word');
+SELECT factmerge_add_rule('numbers', 'altered.number(x)', 'SELECT x FROM word');
+CREATE TABLE altered.twice (w text PRIMARY KEY);
+SELECT factmerge_add_rule('twice', 'altered.twice(w)', 'SELECT w || c FROM word');
+INSERT INTO altered.word VALUES ('A', '7', 'c', 1), ('a', '7', 'c', 2);
+SELECT * FROM altered.spelt ORDER BY w COLLATE "C";
+SELECT * FROM altered.number;
+SELECT * FROM altered.twice ORDER BY w COLLATE "C";
+SELECT factmerge_saturate('altered');
+
+-- References may have another collation than what they refer to
+CREATE SCHEMA collated;
+CREATE SCHEMA collated_src;
+CREATE PROCEDURE make_collated(schema name) LANGUAGE plpgsql AS $make$
+BEGIN
+    EXECUTE format($ddl$
+        CREATE TABLE %1$I.node (id text COLLATE "C" DEFAULT gen_random_uuid() PRIMARY KEY, name text UNIQUE);
+        CREATE TABLE %1$I.edge (a text COLLATE "POSIX" REFERENCES %1$I.node, b text COLLATE "POSIX" REFERENCES %1$I.node, PRIMARY KEY (a, b));
+        CREATE TABLE %1$I.path (a text REFERENCES %1$I.node, c text REFERENCES %1$I.node, PRIMARY KEY (a, c));
+    $ddl$, schema);
+    PERFORM factmerge_add_rule('paths', schema || '.path(a, c)', 'SELECT e.a, f.b FROM edge e JOIN edge f ON f.a = e.b');
+END $make$;
+CALL make_collated('collated');
+CALL make_collated('collated_src');
+INSERT INTO collated_src.node (name) SELECT 's' || n FROM generate_series(1, 9) n;
+INSERT INTO collated_src.edge SELECT p.id, q.id FROM collated_src.node p, collated_src.node q WHERE p.name < q.name;
+INSERT INTO collated.node (name) VALUES ('s9'), ('d');
+INSERT INTO collated.edge SELECT p.id, q.id FROM collated.node p, collated.node q WHERE p.name > q.name;
+SELECT copied, derived FROM factmerge_merge('collated_src', 'collated');
+SELECT * FROM factmerge_verify('collated');
+DROP PROCEDURE make_collated(name);
+DROP SCHEMA collated, collated_src CASCADE;
+
+DROP SCHEMA sides, nulls, nulls_src, rounded, altered, altered_src CASCADE;
 RESET client_min_messages;

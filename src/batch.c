@@ -333,6 +333,26 @@ AddSlices(Merge *merge, FactTable *table)
 	table->repeated = false;
 }
 
+/*
+ * Between slices, others may have referred to what had been copied: no longer is what
+ * a side refers to on that side.
+ */
+static void
+OpenReferences(Merge *merge)
+{
+	ListCell   *lc;
+	ListCell   *r;
+
+	foreach(lc, merge->tables)
+		foreach(r, ((FactTable *) lfirst(lc))->references)
+	{
+		Reference  *reference = lfirst(r);
+
+		if (reference->target && IsSliced(merge, reference->target))
+			reference->closed = false;
+	}
+}
+
 /* The work of the last transaction: the rest, and the replay */
 static void
 FinishBatches(Merge *merge, void *arg)
@@ -346,6 +366,7 @@ FinishBatches(Merge *merge, void *arg)
 	foreach(lc, merge->tables)
 		if (IsSliced(merge, lfirst(lc)))
 		AddSlices(merge, lfirst(lc));
+	OpenReferences(merge);
 	ReplayAndReport(merge, &totals);
 	NoteFinished(merge);
 }

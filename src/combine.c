@@ -277,6 +277,8 @@ AppendMeeting(StringInfo sql, Queries *queries, Merge *merge, Arm *arm, List *fa
 		return;
 	key = linitial(own->target_columns);
 	name = quote_identifier(((Column *) linitial(own->columns))->name);
+	if (OidIsValid(key->collation))
+		name = psprintf("%s COLLATE %s", name, QualifiedCollation(key->collation));
 	if (own->target->counts.in_both * FEW_IN_BOTH <= table->counts.copied)
 		appendStringInfo(sql, " AND t.%s IN (SELECT k.key FROM %s AS k)", name,
 						 KeysInBoth(queries, merge, own->target, key));
@@ -310,7 +312,7 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 			return;
 		if (i == source && destination != NOWHERE)
 			AppendMeeting(&condition, queries, merge, arm, facts, source, destination);
-		sources[i] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(relation, "t"),
+		sources[i] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(relation, relation, "t"),
 							  QualifiedRelation(relation), possible ? condition.data : "false");
 	}
 	AddQuery(queries, arm, facts, sources);
@@ -426,7 +428,7 @@ ApplyToEverything(Rule *rule, Merge *merge, List *facts, const char *condition)
 		Oid			first = arm->atoms ? linitial_oid(arm->atoms) : InvalidOid;
 
 		if (strcmp(condition, "true") != 0 && OidIsValid(first))
-			sources[0] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(first, "t"),
+			sources[0] = psprintf("SELECT %s FROM %s AS t WHERE %s", ColumnList(first, first, "t"),
 								  QualifiedRelation(first), condition);
 		AddQuery(&queries, arm, facts, sources);
 	}

@@ -94,7 +94,7 @@ NewDerivation(Rule *rule, Merge *merge, char *candidates, char *derive)
 static List *
 DerivationsFrom(Rule *rule, Oid table, Oid relation, List *facts)
 {
-	char	   *news = psprintf("SELECT %s FROM " NEWS_NAME " AS t", ColumnList(relation, "t"));
+	char	   *news = psprintf("SELECT %s FROM " NEWS_NAME " AS t", ColumnList(table, relation, "t"));
 	List	   *derivations = NIL;
 	ListCell   *lc;
 

@@ -76,14 +76,16 @@ ComputedColumn(Relation relation, AttrNumber column, const char *alias)
 }
 
 /*
- * "alias.column, ..." for all columns of a relation, or of rows that have just
+ * "alias.column, ..." for all columns of a table, from rows of a relation (the table or
+ * a partition, whose columns may be in another order), or from rows that have just
  * arrived in it, which lack those that are computed.
  */
 char *
-ColumnList(Oid relation, const char *alias)
+ColumnList(Oid table, Oid relation, const char *alias)
 {
 	Relation	rel = table_open(relation, AccessShareLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
+	Relation	ordered = table_open(table, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(ordered);
 	StringInfoData list;
 	bool		first = true;
 
@@ -97,12 +99,13 @@ ColumnList(Oid relation, const char *alias)
 		if (attribute->attisdropped)
 			continue;
 		AppendSeparator(&list, ", ", &first);
-		computed = ComputedColumn(rel, attribute->attnum, alias);
+		computed = ComputedColumn(rel, get_attnum(relation, NameStr(attribute->attname)), alias);
 		if (computed)
 			appendStringInfo(&list, "%s AS %s", computed, name);
 		else
 			appendStringInfo(&list, "%s.%s", alias, name);
 	}
+	table_close(ordered, NoLock);
 	table_close(rel, NoLock);
 	return list.data;
 }
@@ -315,7 +318,16 @@ AppendNotThere(StringInfo sql, Rule *rule)
 }
 
 /*
- * Append "DISTINCT" for rows of q: by text where a type has no equality.
+ * Whether values of a type can be put in order, and so told apart.
+ */
+static bool
+HasOrder(Column *column)
+{
+	return OidIsValid(lookup_type_cache(column->type, TYPECACHE_LT_OPR)->lt_opr);
+}
+
+/*
+ * Append "DISTINCT" for rows of q: by text where a type has no order.
  */
 static void
 AppendDistinct(StringInfo sql, List *columns)
@@ -328,11 +340,10 @@ AppendDistinct(StringInfo sql, List *columns)
 	foreach(lc, columns)
 	{
 		Column	   *column = lfirst(lc);
-		bool		equality = OidIsValid(lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr);
 
 		appendStringInfo(&list, "%sq.%s%s", foreach_current_index(lc) ? ", " : "",
-						 quote_identifier(column->name), equality ? "" : "::pg_catalog.text");
-		comparable &= equality;
+						 quote_identifier(column->name), HasOrder(column) ? "" : "::pg_catalog.text");
+		comparable &= HasOrder(column);
 	}
 	if (comparable)
 		appendStringInfoString(sql, "DISTINCT ");
@@ -353,12 +364,11 @@ AppendOrder(StringInfo sql, List *columns)
 	foreach(lc, columns)
 	{
 		Column	   *column = lfirst(lc);
-		bool		ordered = OidIsValid(lookup_type_cache(column->type, TYPECACHE_LT_OPR)->lt_opr);
 
 		appendStringInfoString(sql, first ? " ORDER BY " : ", ");
 		first = false;
 		appendStringInfo(sql, "q.%s%s", quote_identifier(column->name),
-						 ordered ? "" : "::pg_catalog.text");
+						 HasOrder(column) ? "" : "::pg_catalog.text");
 	}
 }
 
@@ -377,6 +387,32 @@ NameList(List *names, const char *alias)
 }
 
 /*
+ * The rows of queries, to be told apart by the collations of the target's columns.
+ */
+static char *
+InTargetCollations(Rule *rule, List *columns, const char *queries)
+{
+	StringInfoData sql;
+	bool		collates = false;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+		const char *name = quote_identifier(column->name);
+
+		appendStringInfo(&sql, "%sc.%s", foreach_current_index(lc) ? ", " : "SELECT ", name);
+		if (!OidIsValid(column->collation))
+			continue;
+		appendStringInfo(&sql, " COLLATE %s AS %s", QualifiedCollation(column->collation), name);
+		collates = true;
+	}
+	appendStringInfo(&sql, " FROM (%s) AS c (%s)", queries, NameList(rule->columns, ""));
+	return collates ? sql.data : pstrdup(queries);
+}
+
+/*
  * Append what collects the rows of queries, each once.
  */
 static void
@@ -385,8 +421,8 @@ AppendCandidates(StringInfo sql, Rule *rule, List *columns, const char *with,
 {
 	appendStringInfo(sql, "%s SELECT ", with);
 	AppendDistinct(sql, columns);
-	appendStringInfo(sql, "%s FROM (%s) AS q (%s)", NameList(rule->columns, "q."), queries,
-					 NameList(rule->columns, ""));
+	appendStringInfo(sql, "%s FROM (%s) AS q (%s)", NameList(rule->columns, "q."),
+					 InTargetCollations(rule, columns, queries), NameList(rule->columns, ""));
 }
 
 /*

@@ -128,12 +128,22 @@ CheckVar(Var *var, List *rtable, Check *check)
 	RangeTblEntry *rte = rt_fetch(var->varno, rtable);
 	char	   *name;
 
-	if (rte->rtekind == RTE_JOIN && var->varattno > 0)
+	if (rte->rtekind == RTE_JOIN)
 	{
-		Node	   *joined = list_nth(rte->joinaliasvars, var->varattno - 1);
+		ListCell   *lc;
 
-		if (joined && IsA(joined, Var))
-			CheckVar((Var *) joined, rtable, check);
+		foreach(lc, rte->joinaliasvars)
+		{
+			Var		   *joined = copyObject(lfirst(lc));
+			bool		whole = var->varattno <= 0;
+
+			if (joined == NULL || !IsA(joined, Var) ||
+				!(whole || var->varattno == foreach_current_index(lc) + 1))
+				continue;
+			if (whole)
+				joined->varattno = 0;
+			CheckVar(joined, rtable, check);
+		}
 		return;
 	}
 	if (rte->rtekind != RTE_RELATION || !list_member_oid(check->facts, rte->relid))
@@ -292,6 +302,18 @@ CheckJoin(Node *node, List *rtable, Check *check)
 }
 
 /*
+ * Whether a part of a tree of set operations reads facts.
+ */
+static bool
+SetReadsFacts(Node *node, Query *query, List *facts)
+{
+	if (IsA(node, RangeTblRef))
+		return ReadsFacts((Node *) rt_fetch(((RangeTblRef *) node)->rtindex, query->rtable), facts);
+	return SetReadsFacts(((SetOperationStmt *) node)->larg, query, facts) ||
+		SetReadsFacts(((SetOperationStmt *) node)->rarg, query, facts);
+}
+
+/*
  * Check a tree of set operations.
  */
 static void
@@ -303,16 +325,22 @@ CheckSetOperations(Node *node, Query *query, Check *check)
 		return;
 	CheckSetOperations(operation->larg, query, check);
 	CheckSetOperations(operation->rarg, query, check);
-	if (operation->op == SETOP_EXCEPT)
-	{
-		Node	   *except = operation->rarg;
+	if (operation->op == SETOP_EXCEPT && SetReadsFacts(operation->rarg, query, check->facts))
+		Refuse(check, -1, "EXCEPT over facts",
+			   "A new fact behind EXCEPT could take a row away.");
+	if (operation->op == SETOP_EXCEPT && operation->all &&
+		SetReadsFacts(operation->larg, query, check->facts))
+		Refuse(check, -1, "EXCEPT ALL over facts",
+			   "It depends on how many facts give the same row.");
+}
 
-		if (!IsA(except, RangeTblRef) ||
-			ReadsFacts((Node *) rt_fetch(((RangeTblRef *) except)->rtindex, query->rtable),
-					   check->facts))
-			Refuse(check, -1, "EXCEPT over facts",
-				   "A new fact behind EXCEPT could take a row away.");
-	}
+/*
+ * Whether LIMIT does limit, that is, unless it says ALL.
+ */
+static bool
+Limits(Node *count)
+{
+	return count && !(IsA(count, Const) && ((Const *) count)->constisnull);
 }
 
 /*
@@ -340,7 +368,10 @@ CheckClauses(Query *query, Check *check)
 	if (query->hasWindowFuncs)
 		Refuse(check, locate_windowfunc((Node *) query->targetList),
 			   "a window function over facts", "A new fact changes what it comes to.");
-	if (query->limitCount || query->limitOffset)
+	if (query->constraintDeps)
+		Refuse(check, -1, "columns of facts that GROUP BY leaves out",
+			   "That a key tells them is known of a table, and not of the facts that have just arrived in it.");
+	if (Limits(query->limitCount) || query->limitOffset)
 		Refuse(check, exprLocation(query->limitCount ? query->limitCount : query->limitOffset),
 			   "LIMIT or OFFSET over facts", "A new fact could displace another.");
 	if (query->hasDistinctOn)

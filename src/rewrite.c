@@ -29,6 +29,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -237,6 +238,122 @@ InlineCtesIn(Node *node, void *facts)
 	return expression_tree_walker(node, InlineCtesIn, facts);
 }
 
+static bool
+NamesCte(Node *node, void *name)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr) && strcmp(((CommonTableExpr *) node)->ctename, name) == 0)
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, NamesCte, name, 0);
+	return expression_tree_walker(node, NamesCte, name);
+}
+
+/*
+ * A name like factmerge_..._1 that no common table expression of a query has.
+ */
+static char *
+NewCteName(Query *query, const char *kind, int *number)
+{
+	char	   *name;
+
+	do
+		name = psprintf("factmerge_%s_%d", kind, ++*number);
+	while (NamesCte((Node *) query, name));
+	return name;
+}
+
+/* Common table expressions, and the queries around a place */
+typedef struct Ctes
+{
+	Query	   *query;			/* the whole */
+	List	   *around;			/* of Query, innermost first */
+	List	   *names;			/* that have been met */
+	List	   *renamed;		/* of CommonTableExpr */
+	List	   *old_names;
+	int			number;
+} Ctes;
+
+/*
+ * Let a reference follow a common table expression to its new name.
+ */
+static void
+FollowName(RangeTblEntry *rte, Ctes *ctes)
+{
+	Query	   *query = list_nth(ctes->around, rte->ctelevelsup);
+	ListCell   *lc;
+	ListCell   *old;
+
+	forboth(lc, ctes->renamed, old, ctes->old_names)
+		if (list_member_ptr(query->cteList, lfirst(lc)) && strcmp(lfirst(old), rte->ctename) == 0)
+		rte->ctename = ((CommonTableExpr *) lfirst(lc))->ctename;
+}
+
+static bool
+FollowNamesIn(Node *node, void *arg)
+{
+	Ctes	   *ctes = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_CTE)
+			FollowName((RangeTblEntry *) node, ctes);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		ctes->around = lcons(node, ctes->around);
+		(void) query_tree_walker((Query *) node, FollowNamesIn, arg, QTW_EXAMINE_RTES_BEFORE);
+		ctes->around = list_delete_first(ctes->around);
+		return false;
+	}
+	return expression_tree_walker(node, FollowNamesIn, arg);
+}
+
+static bool
+RenameCtesIn(Node *node, void *arg)
+{
+	Ctes	   *ctes = arg;
+	CommonTableExpr *cte = (CommonTableExpr *) node;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, RenameCtesIn, arg, 0);
+	if (IsA(node, CommonTableExpr))
+	{
+		foreach(lc, ctes->names)
+			if (strcmp(lfirst(lc), cte->ctename) == 0)
+			break;
+		if (lc)
+		{
+			ctes->renamed = lappend(ctes->renamed, cte);
+			ctes->old_names = lappend(ctes->old_names, cte->ctename);
+			cte->ctename = NewCteName(ctes->query, "cte", &ctes->number);
+		}
+		ctes->names = lappend(ctes->names, cte->ctename);
+	}
+	return expression_tree_walker(node, RenameCtesIn, arg);
+}
+
+/*
+ * Give the common table expressions of a query names of their own, so that each of them
+ * means the same wherever it is referred to.
+ */
+static void
+TellCtesApart(Query *query)
+{
+	Ctes		ctes = {.query = query};
+
+	(void) RenameCtesIn((Node *) query, &ctes);
+	if (ctes.renamed != NIL)
+		(void) FollowNamesIn((Node *) query, &ctes);
+}
+
 /*
  * Replace references to common table expressions that read facts by these: two
  * references may mean two facts.
@@ -244,6 +361,7 @@ InlineCtesIn(Node *node, void *facts)
 void
 InlineFactualCtes(Query *query, List *facts)
 {
+	TellCtesApart(query);
 	(void) InlineCtesIn((Node *) query, facts);
 }
 
@@ -354,20 +472,23 @@ UnitedQueries(Node *node, List *unions, Query *query)
 
 /*
  * All ways to choose one side of each UNION in a query and in what it selects
- * from.  A side of the outermost one that reads no facts would never be set off.
+ * from.  What reads no facts is left as it is: only of what does is it known that
+ * nothing but the rows as such matters.
  */
 static List *
-SplitUnions(Query *query, List *facts, bool outermost)
+SplitUnions(Query *query, List *facts)
 {
-	List	   *united = UnitedQueries(query->setOperations, NIL, query);
+	List	   *united;
 	List	   *split = NIL;
 	ListCell   *lc;
 
+	if (!ReadsFacts((Node *) query, facts))
+		return list_make1(query);
+	united = UnitedQueries(query->setOperations, NIL, query);
 	if (united)
 	{
 		foreach(lc, united)
-			if (!outermost || ReadsFacts(lfirst(lc), facts))
-			split = list_concat(split, SplitUnions(lfirst(lc), facts, outermost));
+			split = list_concat(split, SplitUnions(lfirst(lc), facts));
 		return split;
 	}
 	split = list_make1(query);
@@ -380,8 +501,8 @@ SplitUnions(Query *query, List *facts, bool outermost)
 
 		if (rte->rtekind != RTE_SUBQUERY || !rte->inFromCl)
 			continue;
-		sides = SplitUnions(rte->subquery, facts, false);
-		if (sides == NIL || list_length(sides) * list_length(split) > MOST_ARMS)
+		sides = SplitUnions(rte->subquery, facts);
+		if (list_length(sides) * list_length(split) > MOST_ARMS)
 			continue;
 		foreach(lc, split)
 			foreach(side, sides)
@@ -407,8 +528,9 @@ SplitIntoArms(Query *query, List *facts)
 	ListCell   *a;
 
 	query = copyObject(query);
+	AcquireRewriteLocks(query, false, false);
 	InlineFactualCtes(query, facts);
-	foreach(lc, SplitUnions(query, facts, true))
+	foreach(lc, SplitUnions(query, facts))
 	{
 		Arm		   *arm = palloc0(sizeof(Arm));
 
@@ -527,6 +649,35 @@ IsColumnOfFact(Query *query, int number, Oid *table, AttrNumber *column)
 }
 
 /*
+ * The facts that a query gives, without columns that their table has got since a query
+ * that reads it was analysed: their names could mean something else there.
+ */
+static char *
+AsWhenAnalysed(RangeTblEntry *rte, char *source)
+{
+	Relation	relation = table_open(rte->relid, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+	int			known = list_length(rte->eref->colnames);
+	StringInfoData sql;
+	bool		first = true;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < known; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		AppendSeparator(&sql, ", ", &first);
+		appendStringInfo(&sql, "t.%s", quote_identifier(NameStr(attribute->attname)));
+	}
+	appendStringInfo(&sql, " FROM (%s) AS t", source);
+	table_close(relation, NoLock);
+	return known < tupdesc->natts ? sql.data : source;
+}
+
+/*
  * The names by which a query knows the columns of a relation now; empty for
  * those that are gone.
  */
@@ -538,7 +689,7 @@ CurrentNames(RangeTblEntry *rte)
 	List	   *aliases = rte->alias ? rte->alias->colnames : NIL;
 	List	   *names = NIL;
 
-	for (int i = 0; i < tupdesc->natts; i++)
+	for (int i = 0; i < list_length(rte->eref->colnames); i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 
@@ -586,32 +737,6 @@ QueryText(Query *query)
 	return text;
 }
 
-static bool
-NamesCte(Node *node, void *name)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, CommonTableExpr) && strcmp(((CommonTableExpr *) node)->ctename, name) == 0)
-		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, NamesCte, name, 0);
-	return expression_tree_walker(node, NamesCte, name);
-}
-
-/*
- * A name for a definition before a query that none within it hides.
- */
-static char *
-NameOfAtom(Query *query, int *number)
-{
-	char	   *name;
-
-	do
-		name = psprintf("factmerge_atom_%d", ++*number);
-	while (NamesCte((Node *) query, name));
-	return name;
-}
-
 /*
  * The text of an arm in which some atoms look at certain facts only: those that
  * the query in sources gives, unless it is NULL.  Appends the definitions that
@@ -630,10 +755,10 @@ RestrictAtoms(Arm *arm, List *facts, char **sources, StringInfo with, int *numbe
 
 		if (sources[i] == NULL)
 			continue;
-		name = NameOfAtom(query, number);
+		name = NewCteName(query, "atom", number);
+		appendStringInfo(with, "%s%s AS NOT MATERIALIZED (%s)", with->len ? ", " : "WITH ", name,
+						 AsWhenAnalysed(lfirst(lc), sources[i]));
 		TurnIntoReference(lfirst(lc), name);
-		appendStringInfo(with, "%s%s AS NOT MATERIALIZED (%s)",
-						 with->len ? ", " : "WITH ", name, sources[i]);
 	}
 	return QueryText(query);
 }

@@ -99,7 +99,7 @@ extern char *RestrictAtoms(Arm *arm, List *facts, char **sources,
 extern char *QueryText(Query *query);
 
 /* derive.c */
-extern char *ColumnList(Oid relation, const char *alias);
+extern char *ColumnList(Oid table, Oid relation, const char *alias);
 extern UniqueKey *KeyLookedUp(Rule *rule);
 extern bool MayConflict(Rule *rule);
 extern char *CandidateStatement(Rule *rule, const char *with, const char *queries);

@@ -246,6 +246,8 @@ AppendTranslation(StringInfo sql, Column *column, const char *otherwise)
 	else
 		appendStringInfo(sql, " THEN %s ELSE %s END)", SourceValue(column), otherwise);
 	appendStringInfo(sql, "::%s", TypeText(column->type, column->typmod));
+	if (TargetColumn(column)->collation != column->collation && OidIsValid(column->collation))
+		appendStringInfo(sql, " COLLATE %s", QualifiedCollation(column->collation));
 }
 
 /*
