@@ -187,5 +187,49 @@ SELECT * FROM factmerge_verify('collated');
 DROP PROCEDURE make_collated(name);
 DROP SCHEMA collated, collated_src CASCADE;
 
+-- A rule may look into what is written otherwise in the two databases: generated keys, and values that are only equal
+CREATE SCHEMA looks;
+CREATE SCHEMA looks_src;
+CREATE PROCEDURE make_looks(schema name) LANGUAGE plpgsql AS $make$
+BEGIN
+    EXECUTE format($ddl$
+        CREATE TABLE %1$I.person (id serial PRIMARY KEY, name text UNIQUE, city text, twice integer GENERATED ALWAYS AS (id * 2) STORED);
+        CREATE TABLE %1$I.pair (a integer REFERENCES %1$I.person, b integer REFERENCES %1$I.person, PRIMARY KEY (a, b));
+        CREATE TABLE %1$I.paired (name text PRIMARY KEY);
+        CREATE TABLE %1$I.late (name text PRIMARY KEY);
+        CREATE TABLE %1$I.counted (name text PRIMARY KEY);
+        CREATE TABLE %1$I.number (id integer, city text);
+        CREATE TABLE %1$I.weight (n numeric PRIMARY KEY);
+        CREATE TABLE %1$I.thing (x integer PRIMARY KEY);
+        CREATE TABLE %1$I.said (t text, x integer, PRIMARY KEY (t, x));
+        CREATE TABLE %1$I.same (n numeric, x integer, PRIMARY KEY (n, x));
+    $ddl$, schema);
+    PERFORM factmerge_add_rule('pairs', schema || '.pair(a, b)', 'SELECT p.id, q.id FROM person p JOIN person q USING (city) WHERE p.id < q.id');
+    PERFORM factmerge_add_rule('paired', schema || '.paired(name)', 'SELECT name FROM person WHERE id IN (SELECT a FROM pair UNION SELECT b FROM pair)');
+    PERFORM factmerge_add_rule('late', schema || '.late(name)', 'SELECT q.name FROM (SELECT id, name FROM person) q WHERE q.id > 1');
+    PERFORM factmerge_add_rule('counted', schema || '.counted(name)', 'SELECT p.name FROM person p, thing t WHERE p.twice = t.x');
+    PERFORM factmerge_add_rule('numbers', schema || '.number(id, city)', 'SELECT id, city FROM person');
+    PERFORM factmerge_add_rule('said', schema || '.said(t, x)', 'SELECT n::text, x FROM weight, thing');
+    PERFORM factmerge_add_rule('same', schema || '.same(n, x)', 'SELECT n, x FROM weight, thing');
+END $make$;
+CALL make_looks('looks');
+CALL make_looks('looks_src');
+INSERT INTO looks_src.person (name, city) VALUES ('Ada', 'Oslo'), ('Bob', 'Oslo');
+INSERT INTO looks_src.weight VALUES (1.0);
+INSERT INTO looks_src.thing VALUES (7);
+INSERT INTO looks.person (name, city) VALUES ('Bob', 'Oslo');
+INSERT INTO looks.weight VALUES (1.00);
+INSERT INTO looks.thing VALUES (4);
+SELECT copied, derived FROM factmerge_merge('looks_src', 'looks');
+SELECT p.name AS a, q.name AS b, x.factmerge_provenance FROM looks.pair x JOIN looks.person p ON p.id = a JOIN looks.person q ON q.id = b ORDER BY 1;
+SELECT name, factmerge_provenance FROM looks.late;
+SELECT name, factmerge_provenance FROM looks.counted;
+SELECT t, x, factmerge_provenance FROM looks.said ORDER BY x, t;
+SELECT n, x, factmerge_provenance FROM looks.same ORDER BY x;
+SELECT * FROM factmerge_verify('looks');
+SELECT copied, derived FROM factmerge_merge('looks_src', 'looks');
+DROP PROCEDURE make_looks(name);
+DROP SCHEMA looks, looks_src CASCADE;
+
 DROP SCHEMA sides, nulls, nulls_src, rounded, altered, altered_src CASCADE;
 RESET client_min_messages;

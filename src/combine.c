@@ -21,7 +21,8 @@
  * something else; where a table has such facts, what is in both counts as D.  So
  * it does where a source is merged again and has little that is new.
  * And where several facts have become one, facts that refer to them may meet
- * that never could; then the rule is applied to everything.
+ * that never could; then the rule is applied to everything, as is one that looks into
+ * generated keys (use.c).
  *
  * A source that lacks the table of what a rule derives is not saturated by it.  There
  * the rule is applied to all combinations that take an S, by where the first one stands:
@@ -80,7 +81,7 @@ typedef enum Part
 static bool
 IsBlurred(FactTable *table)
 {
-	return (replay_inexact && (table->inexact > 0 || table->counts.conflicts > 0 ||
+	return (replay_inexact && (table->loose || table->inexact > 0 || table->counts.conflicts > 0 ||
 							   (table->merged_before && MayDiffer(table)))) ||
 		(table->repeated && table->counts.copied * FEW_FRESH <= table->known);
 }
@@ -105,13 +106,43 @@ HasFolds(FactTable *table, List **seen)
 }
 
 /*
+ * Note which tables have facts that a rule may see to differ.
+ */
+static void
+NoteLoose(Merge *merge, Uses *uses)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		((FactTable *) lfirst(lc))->loose = list_member_ptr(uses->loose, lfirst(lc));
+}
+
+/*
+ * Whether a merge has copied anything that a rule reads.
+ */
+static bool
+ReadsCopied(Merge *merge, Rule *rule)
+{
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+		if (((FactTable *) lfirst(lc))->counts.copied > 0 &&
+			list_member_oid(rule->body, ((FactTable *) lfirst(lc))->destination))
+		return true;
+	return false;
+}
+
+/*
  * Whether a rule has to be applied to everything.
  */
 static bool
-NeedsEverything(Merge *merge, Rule *rule)
+NeedsEverything(Merge *merge, Rule *rule, Uses *uses)
 {
 	List	   *seen = NIL;
 	ListCell   *lc;
+
+	if (uses->keys && ReadsCopied(merge, rule))
+		return true;
 
 	/* What triggers have derived while facts were copied is on no side */
 	if (merge->derives_while_copying)
@@ -541,10 +572,15 @@ CombineFacts(Merge *merge)
 	{
 		Rule	   *rule = lfirst(lc);
 		FactTable  *target = FindTable(merge->tables, rule->target);
+		Uses		uses = {false, NIL};
 
 		if (target)
+		{
 			ReportActivity(merge, target, "applying rules to");
-		DeriveAll(NeedsEverything(merge, rule) ? ApplyToEverything(rule, merge, facts, "true") :
+			uses = UsesOf(merge, rule);
+		}
+		NoteLoose(merge, &uses);
+		DeriveAll(NeedsEverything(merge, rule, &uses) ? ApplyToEverything(rule, merge, facts, "true") :
 				  ApplyToCombinations(rule, merge, facts));
 		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
 		StartClock(&start);

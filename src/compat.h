@@ -159,8 +159,10 @@ ExpandVirtualColumns(Node *condition, Relation relation, int varno)
 /* What the columns of the entry that stands for GROUP BY are; NIL for others. */
 #if PG_VERSION_NUM >= 180000
 #define GROUP_EXPRESSIONS(rte) ((rte)->groupexprs)
+#define IGNORE_GROUP_EXPRESSIONS QTW_IGNORE_GROUPEXPRS
 #else
-#define GROUP_EXPRESSIONS(rte) NIL
+#define GROUP_EXPRESSIONS(rte) ((void) (rte), NIL)
+#define IGNORE_GROUP_EXPRESSIONS 0
 #endif
 
 /* Let a query that is made of a parse state ask for its permissions. */

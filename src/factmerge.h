@@ -222,6 +222,8 @@ typedef struct FactTable
 								 * a merge */
 	bool		tagged_counted;	/* ... by now */
 	int64		destination_facts;	/* before the merge */
+	bool		loose;			/* a rule that is being applied may see that facts
+								 * in both differ, see use.c */
 	List	   *handlers;		/* of Handler, see handler.h */
 	char	   *events;			/* table of mixed events, or NULL */
 	Counts		counts;

@@ -43,6 +43,14 @@ typedef struct Arm
 								 * in which they stand in the query */
 } Arm;
 
+/* What a rule looks into, see use.c */
+typedef struct Uses
+{
+	bool		keys;			/* numbers that databases have generated */
+	List	   *loose;			/* of FactTable: values that may be equal without
+								 * being identical */
+} Uses;
+
 /* Statements that derive facts by a rule and save them, see derive.c */
 typedef struct Derivation
 {
@@ -97,6 +105,9 @@ extern bool IsColumnOfFact(Query *query, int number, Oid *table,
 extern char *RestrictAtoms(Arm *arm, List *facts, char **sources,
 						   StringInfo with, int *number);
 extern char *QueryText(Query *query);
+
+/* use.c */
+extern Uses UsesOf(Merge *merge, Rule *rule);
 
 /* derive.c */
 extern char *ColumnList(Oid table, Oid relation, const char *alias);
