@@ -91,12 +91,16 @@ extern void ForgetDroppedRules(void);
 /* monotone.c */
 extern void RefuseNonMonotone(Query *query, List *facts, const char *text);
 
+/* inline.c */
+extern void TurnIntoSubquery(RangeTblEntry *rte, Query *query);
+extern void InlineViews(Query *query);
+extern char *NewCteName(Query *query, const char *kind, int *number);
+extern void InlineFactualCtes(Query *query, List *facts);
+
 /* rewrite.c */
 extern bool ReadsFacts(Node *node, List *facts);
 extern List *FactsRead(Query *query, List *facts);
-extern void InlineViews(Query *query);
 extern Query *SelectFrom(RangeTblEntry *rte, List *targets);
-extern void InlineFactualCtes(Query *query, List *facts);
 extern List *SplitIntoArms(Query *query, List *facts);
 extern bool AreEqual(Arm *arm, List *facts, int one, int other,
 					 AttrNumber *column, AttrNumber *other_column);

@@ -84,20 +84,34 @@ FactColumn(Search *search, List *queries, Node *operand, FactTable **table)
 }
 
 /*
- * The key that a column holds or, over however many references, refers to; NULL if its
- * values mean the same everywhere.
+ * The column that a column leads to, over however many references that a merge
+ * translates: itself, if it is none.
  */
 static Column *
-KeyOf(Column *column)
+RootOf(Column *column)
 {
-	bool		refers = false;
-
 	while (column && column->reference)
-	{
 		column = list_nth(column->reference->target_columns, column->reference_column);
-		refers = true;
-	}
-	return column && (refers || column->surrogate || column->computed) ? column : NULL;
+	return column;
+}
+
+/*
+ * Whether a column holds generated keys, refers to what a merge translates, or is
+ * computed from such.
+ */
+static bool
+IsKey(Column *column)
+{
+	return column && (column->reference || column->surrogate || column->computed);
+}
+
+/*
+ * Whether of two columns one holds keys that the other has nothing to do with.
+ */
+static bool
+MixesKeys(Column *one, Column *other)
+{
+	return (IsKey(one) || IsKey(other)) && RootOf(one) != RootOf(other);
 }
 
 /*
@@ -130,7 +144,7 @@ NoteLook(Search *search, List *queries, Node *operand)
 
 	if (column == NULL)
 		return;
-	if (KeyOf(column))
+	if (IsKey(column))
 		search->uses->keys = true;
 	if (!IsIdenticalIfEqual(column))
 		search->uses->loose = list_append_unique_ptr(search->uses->loose, table);
@@ -179,7 +193,7 @@ FindUsesInEquality(Search *search, OpExpr *operation)
 	Column	   *left = OperandColumn(search, linitial(operation->args));
 	Column	   *right = OperandColumn(search, lsecond(operation->args));
 
-	if (KeyOf(left) != KeyOf(right))
+	if (MixesKeys(left, right))
 		search->uses->keys = true;
 	if (left == NULL)
 		(void) FindUsesIn(linitial(operation->args), search);
@@ -276,7 +290,7 @@ FindUsesInResult(Search *search, Query *query, Rule *rule)
 		Column	   *given = FactColumn(search, list_make1(query), (Node *) ((TargetEntry *) lfirst(lc))->expr, &table);
 		Column	   *column = FindColumn(target, lfirst(name));
 
-		if (given && column && KeyOf(given) != KeyOf(column))
+		if (given && column && MixesKeys(given, column))
 			search->uses->keys = true;
 	}
 }
