@@ -49,7 +49,11 @@ SELECT factmerge_add_rule('r', 'odd.lowest(n)', 'SELECT n FROM fact');
 CREATE TABLE odd.parent (n integer);
 CREATE TABLE odd.child () INHERITS (odd.parent);
 SELECT factmerge_add_rule('r', 'odd.target(n)', 'SELECT n FROM parent');
+SELECT factmerge_add_rule('r', 'odd.parent(n)', 'SELECT n FROM fact');
 DROP TABLE odd.parent CASCADE;
+CREATE TEMPORARY TABLE passing (n integer);
+SELECT factmerge_add_rule('r', 'odd.target(n)', 'WITH w AS (SELECT n FROM fact JOIN passing USING (n)) SELECT n FROM fact');
+DROP TABLE passing;
 -- A common table expression that nothing refers to sets nothing off
 SELECT factmerge_add_rule('r', 'odd.target(n)', 'WITH w AS (SELECT n FROM fact) SELECT 1');
 SELECT count(*) FROM factmerge_rules('odd');

@@ -21,7 +21,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -203,6 +202,7 @@ TakeTarget(Declaration *rule, char *target)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a fact table", get_rel_name(rule->target)),
 				 errhint("factmerge_tables() lists the fact tables of a schema.")));
+	RefuseInheritance(rule->target);
 	error_context_stack = context.previous;
 }
 
@@ -336,13 +336,13 @@ RefuseParts(Node *node, void *facts)
 		return query_tree_walker((Query *) node, RefuseParts, facts, QTW_EXAMINE_RTES_BEFORE);
 	if (!IsA(node, RangeTblEntry))
 		return expression_tree_walker(node, RefuseParts, facts);
-	if (rte->rtekind == RTE_RELATION && get_rel_relispartition(rte->relid) &&
-		list_member_oid(facts, llast_oid(get_partition_ancestors(rte->relid))))
+	if (rte->rtekind == RTE_RELATION && FactTableOf(rte->relid) != rte->relid &&
+		list_member_oid(facts, FactTableOf(rte->relid)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a rule cannot look at a partition alone"),
 				 errdetail("\"%s\" holds facts of table \"%s\".", get_rel_name(rte->relid),
-						   get_rel_name(llast_oid(get_partition_ancestors(rte->relid)))),
+						   get_rel_name(FactTableOf(rte->relid))),
 				 errhint("Name the table, with a condition for what the partition holds.")));
 	if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_PARTITIONED_TABLE && !rte->inh)
 		ereport(ERROR,
@@ -354,20 +354,28 @@ RefuseParts(Node *node, void *facts)
 }
 
 /*
- * Refuse tables that a view of ours cannot depend on, or that facts are not
- * looked for in.
+ * Refuse tables that a view of ours cannot depend on.
  */
 static void
-CheckTables(Declaration *rule, Query *query)
+RefuseTemporary(Query *query)
 {
-	ListCell   *lc;
-
-	(void) RefuseParts((Node *) query, rule->facts);
 	if (isQueryUsingTempRelation(query))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a rule cannot look at temporary tables"),
 				 errdetail("It outlives them.")));
+}
+
+/*
+ * Take the fact tables that the query reads, and refuse it if facts are not looked for
+ * in them.
+ */
+static void
+TakeBody(Declaration *rule, Query *query)
+{
+	ListCell   *lc;
+
+	(void) RefuseParts((Node *) query, rule->facts);
 	rule->body = FactsRead(query, rule->facts);
 	if (rule->body == NIL)
 		ereport(ERROR,
@@ -398,11 +406,12 @@ TakeQuery(Declaration *rule, char *text)
 	query = SelectOf(AnalyseInsert(rule, text));
 	if (query == NULL)
 		query = makeNode(Query);
+	RefuseTemporary(query);
 	InlineViews(query);
 	inlined = copyObject(query);
 	InlineFactualCtes(inlined, rule->facts);
 	RefuseNonMonotone(inlined, rule->facts, text);
-	CheckTables(rule, inlined);
+	TakeBody(rule, inlined);
 	rule->text = QueryText(query);
 	error_context_stack = context.previous;
 }

@@ -150,15 +150,25 @@ ViewsSetOff(List *rules, Oid table)
 }
 
 /*
+ * The table whose facts are in a relation: itself, or what it is a partition of.
+ */
+Oid
+FactTableOf(Oid relation)
+{
+	List	   *ancestors = get_rel_relispartition(relation) ?
+		get_partition_ancestors(relation) : NIL;
+
+	return ancestors ? llast_oid(ancestors) : relation;
+}
+
+/*
  * Look up what follows from facts of a relation: a fact table, or a partition of
  * one.
  */
 static Consequences *
 LookUp(Oid relation)
 {
-	List	   *ancestors = get_rel_relispartition(relation) ?
-		get_partition_ancestors(relation) : NIL;
-	Oid			table = ancestors ? llast_oid(ancestors) : relation;
+	Oid			table = FactTableOf(relation);
 	Oid			schema = get_rel_namespace(table);
 	List	   *facts = FactRelations(schema);
 	List	   *rules = InOrder(LoadRules(schema));

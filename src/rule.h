@@ -132,6 +132,7 @@ extern void RestoreRuleTriggers(List *enabled);
 /* consequence.c */
 extern Derivation *NewDerivation(Rule *rule, Merge *merge, char *candidates,
 								 char *derive);
+extern Oid	FactTableOf(Oid relation);
 extern Consequences *ConsequencesOf(Oid relation);
 extern void ForgetStaleConsequences(void);
 
