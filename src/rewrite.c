@@ -437,8 +437,9 @@ CurrentNames(RangeTblEntry *rte)
 	TupleDesc	tupdesc = RelationGetDescr(relation);
 	List	   *aliases = rte->alias ? rte->alias->colnames : NIL;
 	List	   *names = NIL;
+	int			known = list_length(rte->eref->colnames);
 
-	for (int i = 0; i < list_length(rte->eref->colnames); i++)
+	for (int i = 0; i < known; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 
