@@ -64,21 +64,14 @@ typedef struct Parsing
 } Parsing;
 
 /*
- * Say in errors which part of which rule it is; a position is one in that part,
- * not in the statement that called us.
+ * Say in errors which part of which rule it is.
  */
 static void
 ParsingContext(void *arg)
 {
 	Parsing    *parsing = arg;
-	int			position = geterrposition();
 
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(parsing->text);
-	}
+	PointInto(parsing->text);
 	errcontext("%s of rule \"%s\"", parsing->part, parsing->rule);
 }
 

@@ -43,6 +43,7 @@
 
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -75,13 +76,13 @@ typedef enum Part
 
 /*
  * Whether facts of a table that are in both count as the destination's: because they
- * may differ; or because few are new, which join quicker with all of them than it
+ * may differ, if only for a rule that looks into them (loose); or because few are new, which join quicker with all of them than it
  * takes to tell the others apart.
  */
 static bool
-IsBlurred(FactTable *table)
+IsBlurred(FactTable *table, List *loose)
 {
-	return (replay_inexact && (table->loose || table->inexact > 0 || table->counts.conflicts > 0 ||
+	return (replay_inexact && (list_member_ptr(loose, table) || table->inexact > 0 || table->counts.conflicts > 0 ||
 							   (table->merged_before && MayDiffer(table)))) ||
 		(table->repeated && table->counts.copied * FEW_FRESH <= table->known);
 }
@@ -103,18 +104,6 @@ HasFolds(FactTable *table, List **seen)
 		if (HasFolds(((Reference *) lfirst(lc))->target, seen))
 		return true;
 	return false;
-}
-
-/*
- * Note which tables have facts that a rule may see to differ.
- */
-static void
-NoteLoose(Merge *merge, Uses *uses)
-{
-	ListCell   *lc;
-
-	foreach(lc, merge->tables)
-		((FactTable *) lfirst(lc))->loose = list_member_ptr(uses->loose, lfirst(lc));
 }
 
 /*
@@ -159,9 +148,9 @@ NeedsEverything(Merge *merge, Rule *rule, Uses *uses)
  * if no row can be.  A table that only the destination has is not merged (NULL).
  */
 static bool
-AppendPart(StringInfo sql, Merge *merge, FactTable *table, Part part)
+AppendPart(StringInfo sql, Merge *merge, FactTable *table, Part part, List *loose)
 {
-	bool		blurred = table && IsBlurred(table);
+	bool		blurred = table && IsBlurred(table, loose);
 	StringInfoData source;
 
 	if (part == PART_ALL || (table == NULL && (part == PART_DESTINATION || part == PART_IN_DESTINATION)))
@@ -244,6 +233,7 @@ typedef struct Queries
 	StringInfoData text;		/* UNION ALL of them, empty if there are none */
 	int			number;			/* of definitions */
 	List	   *keys_in_both;	/* of Column: it is defined what they hold */
+	List	   *loose;			/* of FactTable: the rule looks into them */
 } Queries;
 
 static void
@@ -253,6 +243,7 @@ InitQueries(Queries *queries)
 	initStringInfo(&queries->text);
 	queries->number = 0;
 	queries->keys_in_both = NIL;
+	queries->loose = NIL;
 }
 
 static void
@@ -338,7 +329,7 @@ AddCombination(Queries *queries, Merge *merge, Arm *arm, List *facts, int source
 		if (part == PART_ALL)
 			continue;
 		initStringInfo(&condition);
-		possible = AppendPart(&condition, merge, FindTable(merge->tables, relation), part);
+		possible = AppendPart(&condition, merge, FindTable(merge->tables, relation), part, queries->loose);
 		if (!possible && (i == source || i == destination))
 			return;
 		if (i == source && destination != NOWHERE)
@@ -386,11 +377,13 @@ IsProven(Merge *merge, Rule *rule, Reference *reference)
 		return false;
 	foreach(lc, rule->arms)
 	{
+		Query	   *query = ((Arm *) lfirst(lc))->query;
 		Oid			relation;
 		AttrNumber	column;
 		Reference  *same;
 
-		if (!IsColumnOfFact(((Arm *) lfirst(lc))->query, number, &relation, &column))
+		if (!IsColumnOfTable(list_make1(query), (Node *) get_tle_by_resno(query->targetList, number)->expr,
+							 &relation, &column))
 			return false;
 		same = ReferenceOf(FindTable(merge->tables, relation), column);
 		if (same == NULL || same->target != reference->target ||
@@ -470,13 +463,14 @@ ApplyToEverything(Rule *rule, Merge *merge, List *facts, const char *condition)
  * What applies a rule to the combinations of facts that neither side has had.
  */
 static List *
-ApplyToCombinations(Rule *rule, Merge *merge, List *facts)
+ApplyToCombinations(Rule *rule, Merge *merge, List *facts, Uses *uses)
 {
 	bool		saturated = FindTable(merge->tables, rule->target) != NULL;
 	Queries		queries;
 	ListCell   *lc;
 
 	InitQueries(&queries);
+	queries.loose = uses->loose;
 	foreach(lc, rule->arms)
 		AddCombinations(&queries, merge, lfirst(lc), facts, saturated);
 	return DerivationOf(rule, merge, &queries);
@@ -579,9 +573,8 @@ CombineFacts(Merge *merge)
 			ReportActivity(merge, target, "applying rules to");
 			uses = UsesOf(merge, rule);
 		}
-		NoteLoose(merge, &uses);
 		DeriveAll(NeedsEverything(merge, rule, &uses) ? ApplyToEverything(rule, merge, facts, "true") :
-				  ApplyToCombinations(rule, merge, facts));
+				  ApplyToCombinations(rule, merge, facts, &uses));
 		StopClock(target ? target : linitial(merge->tables), STAGE_REPLAY, &start);
 		StartClock(&start);
 	}

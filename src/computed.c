@@ -29,12 +29,13 @@
 #include "samerule.h"
 
 /*
- * Whether a column is translated on the way from source to destination.
+ * Whether a column's values are other ones in the destination: it holds generated keys,
+ * refers to what is translated, or is computed from such.
  */
-static bool
+bool
 IsTranslated(Column *column)
 {
-	return column->surrogate || column->reference != NULL;
+	return column->surrogate || column->reference || column->computed;
 }
 
 /*

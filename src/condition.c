@@ -44,21 +44,14 @@ typedef struct Named
 } Named;
 
 /*
- * Say in errors whose condition it is; a position is one in the condition, not
- * in the statement that called us.
+ * Say in errors whose condition it is.
  */
 static void
 ConditionContext(void *arg)
 {
 	ConditionRows *rows = arg;
-	int			position = geterrposition();
 
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(rows->condition);
-	}
+	PointInto(rows->condition);
 	errcontext("condition declared with %s for table \"%s\"", rows->declared_with, rows->table);
 }
 

@@ -296,25 +296,30 @@ AppendNotThere(StringInfo sql, Rule *rule)
 	FactTable  *target = DescribeTarget(rule);
 	char	   *relation = QualifiedRelation(target->destination);
 	UniqueKey  *key = KeyLookedUp(rule);
-	Comparison	by_key;
-	Comparison	by_row;
-	Comparison *with_nulls = key && key->nulls_not_distinct ? &by_key : &by_row;
-	Comparison *usual = key ? &by_key : &by_row;
+	Comparison	usual;
+	Comparison	with_nulls;
 	ListCell   *lc;
 
-	InitComparison(&by_key);
-	InitComparison(&by_row);
+	InitComparison(&usual);
 	if (key)
 		foreach(lc, key->columns)
-			Compare(&by_key, lfirst(lc),
+			Compare(&usual, lfirst(lc),
 					psprintf("q.%s", quote_identifier(((Column *) lfirst(lc))->name)));
-	CompareWholeRow(&by_row, target, rule->columns);
+	else
+		CompareWholeRow(&usual, target, rule->columns);
 	appendStringInfo(sql, " WHERE NOT EXISTS (SELECT FROM %s AS d WHERE %s)",
-					 relation, usual->equal.len ? usual->equal.data : "true");
-	if (usual->nullable.len > 0)
-		appendStringInfo(sql, " AND NOT (pg_catalog.num_nulls(%s) > 0"
-						 " AND EXISTS (SELECT FROM %s AS d WHERE %s))",
-						 usual->nullable.data, relation, with_nulls->equal_nulls.data);
+					 relation, usual.equal.len ? usual.equal.data : "true");
+	if (usual.nullable.len == 0)
+		return;
+	with_nulls = usual;
+	if (key && !key->nulls_not_distinct)
+	{
+		InitComparison(&with_nulls);
+		CompareWholeRow(&with_nulls, target, rule->columns);
+	}
+	appendStringInfo(sql, " AND NOT (pg_catalog.num_nulls(%s) > 0"
+					 " AND EXISTS (SELECT FROM %s AS d WHERE %s))",
+					 usual.nullable.data, relation, with_nulls.equal_nulls.data);
 }
 
 /*

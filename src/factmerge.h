@@ -222,8 +222,6 @@ typedef struct FactTable
 								 * a merge */
 	bool		tagged_counted;	/* ... by now */
 	int64		destination_facts;	/* before the merge */
-	bool		loose;			/* a rule that is being applied may see that facts
-								 * in both differ, see use.c */
 	List	   *handlers;		/* of Handler, see handler.h */
 	char	   *events;			/* table of mixed events, or NULL */
 	Counts		counts;
@@ -299,6 +297,7 @@ extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
 
 /* computed.c */
+extern bool IsTranslated(Column *column);
 extern bool NoteComputedColumns(List *tables);
 extern void RefuseComputed(List *tables);
 

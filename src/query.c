@@ -55,6 +55,22 @@ struct SqlStatement
 };
 
 /*
+ * Let the position of an error be one in a text that is being parsed, rather than in the
+ * statement that called us.
+ */
+void
+PointInto(const char *text)
+{
+	int			position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(text);
+}
+
+/*
  * Connect to SPI; what is allocated until SqlFinish() lives until then.
  */
 void

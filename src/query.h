@@ -87,6 +87,7 @@ extern char *QualifiedRelation(Oid relation);
 extern char *QualifiedFunction(Oid function);
 extern char *QualifiedCollation(Oid collation);
 extern char *TypeSchema(Oid type);
+extern void PointInto(const char *text);
 extern char *TypeText(Oid type, int32 typmod);
 extern Oid	UsableOperator(Oid operator, Oid type);
 extern Oid	EqualityOperator(Oid type);

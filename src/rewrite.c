@@ -362,20 +362,23 @@ AreEqual(Arm *arm, List *facts, int one, int other,
 }
 
 /*
- * Whether a column of a query's result is just a column of a fact: of which
- * table, and which.
+ * Whether an operand is just a column of a table, seen through subqueries and joins: of
+ * which table, and which.  queries are those around it, the innermost first.
  */
 bool
-IsColumnOfFact(Query *query, int number, Oid *table, AttrNumber *column)
+IsColumnOfTable(List *queries, Node *operand, Oid *table, AttrNumber *column)
 {
-	Node	   *expression = (Node *) ((TargetEntry *) list_nth(query->targetList, number - 1))->expr;
-
-	while (query->setOperations == NULL && IsA(expression, Var) &&
-		   ((Var *) expression)->varlevelsup == 0 && ((Var *) expression)->varattno > 0)
+	while (operand && IsA(operand, Var) && ((Var *) operand)->varattno > 0)
 	{
-		Var		   *var = (Var *) expression;
-		RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+		Var		   *var = (Var *) operand;
+		Query	   *query;
+		RangeTblEntry *rte;
 
+		queries = list_copy_tail(queries, var->varlevelsup);
+		query = linitial(queries);
+		rte = rt_fetch(var->varno, query->rtable);
+		if (query->setOperations)
+			return false;
 		if (rte->rtekind == RTE_RELATION)
 		{
 			*table = rte->relid;
@@ -383,13 +386,13 @@ IsColumnOfFact(Query *query, int number, Oid *table, AttrNumber *column)
 			return true;
 		}
 		if (rte->rtekind == RTE_JOIN)
-			expression = list_nth(rte->joinaliasvars, var->varattno - 1);
+			operand = list_nth(rte->joinaliasvars, var->varattno - 1);
 		else if (GROUP_EXPRESSIONS(rte) != NIL)
-			expression = list_nth(GROUP_EXPRESSIONS(rte), var->varattno - 1);
+			operand = list_nth(GROUP_EXPRESSIONS(rte), var->varattno - 1);
 		else if (rte->rtekind == RTE_SUBQUERY)
 		{
-			query = rte->subquery;
-			expression = (Node *) ((TargetEntry *) list_nth(query->targetList, var->varattno - 1))->expr;
+			queries = lcons(rte->subquery, queries);
+			operand = (Node *) get_tle_by_resno(rte->subquery->targetList, var->varattno)->expr;
 		}
 		else
 			return false;

@@ -226,10 +226,12 @@ WarnOfMissing(Oid table)
 	if (!KnowsBodies())
 		return;
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table));
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(get_rel_namespace(table)));
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT DISTINCT t.relnamespace FROM factmerge.rule AS r"
 				  " JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) r.target"
-				  " WHERE $1 OPERATOR(pg_catalog.=) ANY (r.body::pg_catalog.oid[])", &args, WarnOfRules, &table);
+				  " WHERE $1 OPERATOR(pg_catalog.=) ANY (r.body::pg_catalog.oid[])"
+				  " AND t.relnamespace OPERATOR(pg_catalog.<>) $2", &args, WarnOfRules, &table);
 }
 
 /*

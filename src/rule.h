@@ -104,8 +104,8 @@ extern Query *SelectFrom(RangeTblEntry *rte, List *targets);
 extern List *SplitIntoArms(Query *query, List *facts);
 extern bool AreEqual(Arm *arm, List *facts, int one, int other,
 					 AttrNumber *column, AttrNumber *other_column);
-extern bool IsColumnOfFact(Query *query, int number, Oid *table,
-						   AttrNumber *column);
+extern bool IsColumnOfTable(List *queries, Node *operand, Oid *table,
+							AttrNumber *column);
 extern char *RestrictAtoms(Arm *arm, List *facts, char **sources,
 						   StringInfo with, int *number);
 extern char *QueryText(Query *query);

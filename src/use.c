@@ -42,44 +42,23 @@ typedef struct Search
 static bool FindUsesIn(Node *node, void *arg);
 
 /*
- * The column of a fact that an operand is, seen through subqueries and joins; NULL if
- * it is something else.
+ * The column of a fact of the merge that an operand is, NULL if it is something else.
  */
 static Column *
 FactColumn(Search *search, List *queries, Node *operand, FactTable **table)
 {
+	Oid			relation;
+	AttrNumber	number;
+	ListCell   *lc;
+
 	while (operand && IsA(operand, RelabelType))
 		operand = (Node *) ((RelabelType *) operand)->arg;
-	while (operand && IsA(operand, Var) && ((Var *) operand)->varattno > 0)
-	{
-		Var		   *var = (Var *) operand;
-		Query	   *query;
-		RangeTblEntry *rte;
-		ListCell   *lc;
-
-		queries = list_copy_tail(queries, var->varlevelsup);
-		query = linitial(queries);
-		rte = rt_fetch(var->varno, query->rtable);
-		if (rte->rtekind == RTE_RELATION)
-		{
-			*table = FindTable(search->merge->tables, rte->relid);
-			foreach(lc, *table ? (*table)->columns : NIL)
-				if (((Column *) lfirst(lc))->number == var->varattno)
-				return lfirst(lc);
-			return NULL;
-		}
-		if (rte->rtekind == RTE_JOIN)
-			operand = list_nth(rte->joinaliasvars, var->varattno - 1);
-		else if (GROUP_EXPRESSIONS(rte) != NIL)
-			operand = list_nth(GROUP_EXPRESSIONS(rte), var->varattno - 1);
-		else if (rte->rtekind == RTE_SUBQUERY && rte->subquery->setOperations == NULL)
-		{
-			queries = lcons(rte->subquery, queries);
-			operand = (Node *) get_tle_by_resno(rte->subquery->targetList, var->varattno)->expr;
-		}
-		else
-			return NULL;
-	}
+	if (!IsColumnOfTable(queries, operand, &relation, &number))
+		return NULL;
+	*table = FindTable(search->merge->tables, relation);
+	foreach(lc, *table ? (*table)->columns : NIL)
+		if (((Column *) lfirst(lc))->number == number)
+		return lfirst(lc);
 	return NULL;
 }
 
@@ -96,22 +75,12 @@ RootOf(Column *column)
 }
 
 /*
- * Whether a column holds generated keys, refers to what a merge translates, or is
- * computed from such.
- */
-static bool
-IsKey(Column *column)
-{
-	return column && (column->reference || column->surrogate || column->computed);
-}
-
-/*
  * Whether of two columns one holds keys that the other has nothing to do with.
  */
 static bool
 MixesKeys(Column *one, Column *other)
 {
-	return (IsKey(one) || IsKey(other)) && RootOf(one) != RootOf(other);
+	return ((one && IsTranslated(one)) || (other && IsTranslated(other))) && RootOf(one) != RootOf(other);
 }
 
 /*
@@ -144,7 +113,7 @@ NoteLook(Search *search, List *queries, Node *operand)
 
 	if (column == NULL)
 		return;
-	if (IsKey(column))
+	if (IsTranslated(column))
 		search->uses->keys = true;
 	if (!IsIdenticalIfEqual(column))
 		search->uses->loose = list_append_unique_ptr(search->uses->loose, table);
