@@ -161,21 +161,59 @@ INSERT INTO same_dst.reading VALUES ('00000000-0000-0000-0000-000000000001', '20
 SELECT right(id::text, 1) AS id, name, factmerge_provenance FROM same_dst.device ORDER BY 1;
 SELECT right(device::text, 1) AS device, at, factmerge_provenance FROM same_dst.reading ORDER BY 1, 2;
 
--- ... unless another key identifies the fact: then it is a surrogate key
+-- ... and identifies beside other keys, though what each side has drawn for the same
+-- fact is no conflict
 CALL make_same($$
     CREATE TABLE SCHEMA.device (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text UNIQUE);
     CREATE TABLE SCHEMA.reading (device uuid REFERENCES SCHEMA.device, at date, PRIMARY KEY (device, at))
 $$);
 INSERT INTO same_src.device VALUES
-    ('00000000-0000-0000-0000-000000000001', 'one'), ('00000000-0000-0000-0000-000000000002', 'two');
+    ('00000000-0000-0000-0000-000000000001', 'one'), ('00000000-0000-0000-0000-000000000002', 'two'),
+    ('00000000-0000-0000-0000-000000000003', 'three');
 INSERT INTO same_src.reading VALUES
-    ('00000000-0000-0000-0000-000000000001', '2020-01-01'), ('00000000-0000-0000-0000-000000000002', '2020-01-01');
-INSERT INTO same_dst.device VALUES ('00000000-0000-0000-0000-000000000009', 'one');
+    ('00000000-0000-0000-0000-000000000001', '2020-01-01'), ('00000000-0000-0000-0000-000000000002', '2020-01-01'),
+    ('00000000-0000-0000-0000-000000000003', '2020-01-01');
+INSERT INTO same_dst.device VALUES ('00000000-0000-0000-0000-000000000009', 'one'), ('00000000-0000-0000-0000-000000000003', 'drei');
 INSERT INTO same_dst.reading VALUES ('00000000-0000-0000-0000-000000000009', '2020-01-01');
 :tables;
 :merge;
-SELECT name, id = '00000000-0000-0000-0000-000000000002' AS kept, factmerge_provenance FROM same_dst.device ORDER BY 1;
+SELECT right(id::text, 1) AS id, name, factmerge_provenance FROM same_dst.device ORDER BY 1;
+SELECT key, column_name, source_value, destination_value FROM factmerge.conflict WHERE fact_table = 'same_dst.device'::regclass;
 SELECT name, at, r.factmerge_provenance FROM same_dst.reading r JOIN same_dst.device d ON d.id = device ORDER BY 1;
+:again;
+
+-- A uuid and a name of two facts of the destination: which one it is nobody knows
+CALL make_same('CREATE TABLE SCHEMA.device (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text UNIQUE)');
+INSERT INTO same_src.device VALUES ('00000000-0000-0000-0000-000000000001', 'one');
+INSERT INTO same_dst.device VALUES ('00000000-0000-0000-0000-000000000001', 'eins'), ('00000000-0000-0000-0000-000000000009', 'one');
+:merge;
+
+-- A public uuid beside a generated key identifies, is never drawn anew, and differs as any column
+CALL make_same($$
+    CREATE TABLE SCHEMA.device (id serial PRIMARY KEY, public_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(), name text UNIQUE);
+    CREATE TABLE SCHEMA.reading (device uuid REFERENCES SCHEMA.device (public_id), at date, PRIMARY KEY (device, at))
+$$);
+INSERT INTO same_src.device VALUES
+    (1, '00000000-0000-0000-0000-000000000001', 'one'), (2, '00000000-0000-0000-0000-000000000002', 'two'),
+    (3, '00000000-0000-0000-0000-000000000003', NULL);
+INSERT INTO same_src.reading SELECT public_id, '2020-01-01' FROM same_src.device;
+INSERT INTO same_dst.device VALUES (7, '00000000-0000-0000-0000-000000000003', 'three'), (8, '00000000-0000-0000-0000-000000000008', 'two');
+:tables;
+:merge;
+SELECT right(public_id::text, 1) AS public_id, name, factmerge_provenance FROM same_dst.device ORDER BY 1;
+SELECT key, column_name, right(source_value, 1) AS source, right(destination_value, 1) AS destination FROM factmerge.conflict
+    WHERE fact_table = 'same_dst.device'::regclass ORDER BY key;
+SELECT name, at FROM same_dst.reading JOIN same_dst.device ON public_id = device ORDER BY 1;
+:again;
+
+-- Only where the source's keys are no uuids they are drawn
+CALL make_same('CREATE TABLE SCHEMA.device (id serial PRIMARY KEY, name text UNIQUE)');
+ALTER TABLE same_dst.device ALTER id DROP DEFAULT, ALTER id TYPE uuid USING gen_random_uuid(), ALTER id SET DEFAULT gen_random_uuid();
+INSERT INTO same_src.device (name) VALUES ('one'), ('two');
+INSERT INTO same_dst.device (name) VALUES ('two');
+:tables;
+:merge;
+SELECT name, factmerge_provenance FROM same_dst.device ORDER BY 1;
 :again;
 
 -- The whole row but its surrogate key, nulls and types without equality included

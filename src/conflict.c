@@ -28,6 +28,16 @@
 #define FOUND_NAME "factmerge_found"
 
 /*
+ * Whether a column holds a key that either side has drawn for itself, as uuids are:
+ * where another key says that two facts are the same, these differ as a matter of course.
+ */
+static bool
+IsDrawnKey(FactTable *table, Column *column)
+{
+	return column->random && list_member_ptr(table->address, column);
+}
+
+/*
  * The columns in which facts that are the same can differ.
  */
 static List *
@@ -37,7 +47,7 @@ ComparedColumns(FactTable *table)
 	ListCell   *lc;
 
 	foreach(lc, WholeRow(table))
-		if (!IsSameIn(table, lfirst(lc)))
+		if (!IsSameIn(table, lfirst(lc)) && !IsDrawnKey(table, lfirst(lc)))
 		columns = lappend(columns, lfirst(lc));
 	return columns;
 }

@@ -292,6 +292,7 @@ extern void DescribeKeys(FactTable *table, Relation source,
 extern void ChooseAddress(FactTable *table, Relation source);
 extern void ChooseSameness(FactTable *table);
 extern bool IsSameIn(FactTable *table, Column *column);
+extern bool IsLeftToDatabase(FactTable *table, Column *column);
 extern void AppendUnlessThere(StringInfo sql, FactTable *table, const char *row);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);

@@ -394,6 +394,8 @@ SavingStatement(Merge *merge, Handler *handler)
 		Oid			operator = EqualityOperator(column->type);
 		const char *as_text = OidIsValid(operator) ? "" : "::pg_catalog.text";
 
+		if (IsLeftToDatabase(target, column))
+			continue;
 		if (!first)
 			appendStringInfoString(&same, " AND ");
 		AppendSeparator(&columns, ", ", &first);

@@ -5,12 +5,13 @@
  *
  * The keys are the unique indexes of the destination.  Out of them follows
  *
- * - which columns hold surrogate keys: those of a key that have an identity, a
- *	 sequence or a random uuid as default;
+ * - which columns hold surrogate keys: those of a key that have an identity or a
+ *	 sequence as default.  A uuid is none, whoever has drawn it: it is the same
+ *	 wherever it went;
  * - the address of a fact: a key that both sides enforce, else tableoid and
  *	 ctid;
- * - its sameness, where none is declared (samerule.c): every key without a surrogate column, else
- *	 a primary key that is a random uuid, else the whole row (no key).
+ * - its sameness, where none is declared (samerule.c): every key without a surrogate
+ *	 column, else the whole row (no key).
  *
  *-------------------------------------------------------------------------
  */
@@ -114,7 +115,6 @@ DescribeKey(FactTable *table, Relation index, Relation source,
 
 		if (column == NULL)
 			return;
-		column->surrogate = column->new_value != NULL;
 		key->columns = lappend(key->columns, column);
 		key->operators = lappend_oid(key->operators,
 									 UsableOperator(get_opfamily_member(index->rd_opfamily[i],
@@ -130,6 +130,26 @@ DescribeKey(FactTable *table, Relation index, Relation source,
 		table->keys = lcons(key, table->keys);
 	else
 		table->keys = lappend(table->keys, key);
+}
+
+/*
+ * Note which columns hold surrogate keys.  Uuids are copied as they are, unless the
+ * source's values of whatever key do not fit at all.
+ */
+static void
+NoteSurrogates(FactTable *table)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, table->keys)
+		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
+	{
+		Column	   *column = lfirst(c);
+
+		if (column->new_value && (column->misfit || !column->random))
+			column->surrogate = true;
+	}
 }
 
 /*
@@ -152,6 +172,7 @@ DescribeKeys(FactTable *table, Relation source, Relation destination)
 											   RelationGetRelid(index));
 		index_close(index, AccessShareLock);
 	}
+	NoteSurrogates(table);
 }
 
 /*
@@ -236,31 +257,8 @@ ChooseSameness(FactTable *table)
 		if (natural)
 			table->sameness = lappend(table->sameness, key);
 	}
-	if (table->sameness != NIL)
-	{
-		table->paired = list_length(table->sameness) == 1 &&
-			((UniqueKey *) linitial(table->sameness))->in_source;
-		return;
-	}
-
-	/* A random uuid is the same wherever it went, so it can stay */
-	foreach(lc, table->keys)
-	{
-		UniqueKey  *key = lfirst(lc);
-		bool		random = key->primary;
-		ListCell   *column;
-
-		foreach(column, key->columns)
-			random &= (((Column *) lfirst(column))->random ||
-					   !((Column *) lfirst(column))->surrogate) && !((Column *) lfirst(column))->computed;
-		if (!random)
-			continue;
-		foreach(column, key->columns)
-			((Column *) lfirst(column))->surrogate = false;
-		table->sameness = list_make1(key);
-		table->paired = key->in_source;
-		return;
-	}
+	table->paired = list_length(table->sameness) == 1 &&
+		((UniqueKey *) linitial(table->sameness))->in_source;
 }
 
 /*
@@ -277,6 +275,25 @@ IsSameIn(FactTable *table, Column *column)
 		if (!list_member_ptr(((UniqueKey *) lfirst(lc))->columns, column))
 		return false;
 	return true;
+}
+
+/*
+ * Whether what adds facts leaves a column to the database: part of a key that is drawn,
+ * and that does not by itself say which facts are the same.
+ */
+bool
+IsLeftToDatabase(FactTable *table, Column *column)
+{
+	ListCell   *lc;
+
+	if (column->new_value == NULL || column->surrogate)
+		return column->surrogate;
+	if ((table->rule || table->sameness != NIL) && IsSameIn(table, column))
+		return false;
+	foreach(lc, table->keys)
+		if (list_member_ptr(((UniqueKey *) lfirst(lc))->columns, column))
+		return true;
+	return false;
 }
 
 /*
