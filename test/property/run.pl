@@ -14,7 +14,10 @@
 #   --first S          the first of them
 #   --exact            all seeds with keys that say what is the same,
 #   --near             with declared samenesses,
-#   --datalog          or with rules
+#   --datalog          with rules,
+#   --keys             with several keys, keys with nulls, or facts that nothing tells apart,
+#   --truth            with columns and triggers that only the destination has,
+#   --blind            or with handlers that compare values
 #   --hops H           factmerge.friend_hops; with fewer than two steps, facts are missed
 #   --verbose          show each seed's schema, its rules and what its merges did
 #   --keep             leave the schemas of each seed behind
@@ -45,13 +48,14 @@ my %TEETH = (exact => { hops => 1, setting => 'factmerge.friend_hops = 1' },
     datalog => { hops => $DEFAULT_HOPS, setting => 'factmerge.friend_hops = 0', as => 'a rule of the destination dropped' });
 
 my %options = (first => 1);
-GetOptions(\%options, qw(seeds=i first=i hops=i exact near datalog verbose keep expect-missing self-check))
-    or die "usage: run.pl [--seeds N] [--first S] [--exact | --near | --datalog] [--hops H] [--verbose] [--keep]"
+GetOptions(\%options, qw(seeds=i first=i hops=i exact near datalog keys truth blind verbose keep expect-missing self-check))
+    or die "usage: run.pl [--seeds N] [--first S] [--exact | --near | --datalog | --keys | --truth | --blind] [--hops H] [--verbose] [--keep]"
     . " [--expect-missing] [--self-check]\n";
 
-my @all_kinds = qw(exact near datalog);
+my @all_kinds = qw(exact near datalog keys truth blind);
+my @usual_kinds = qw(exact near datalog);
 my @chosen = grep { $options{$_} } @all_kinds;
-my @kinds = @chosen ? @chosen : @all_kinds;
+my @kinds = @chosen ? @chosen : @usual_kinds;
 my $only_teeth = $options{'expect-missing'};
 my $seeds = $only_teeth ? 0 : $options{seeds} // $DEFAULT_SEEDS;
 my $everything = !$options{'self-check'} && !defined $options{hops} && $seeds >= $DEFAULT_SEEDS;

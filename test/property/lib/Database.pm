@@ -13,8 +13,9 @@ use DBI;
 use Ddl    qw(quoted qualified);
 use Draw   qw(between pick uuid);
 use Fact   ();
-use Layout ();
-use Types  ();
+use Layout  ();
+use Orphans ();
+use Types   ();
 
 my %PROVENANCE_COLUMN = (factmerge_provenance => 1, factmerge_merge => 1);
 
@@ -92,6 +93,33 @@ sub error_of {
     my $error = ($self->{dbh}->state // '') . " $@";
     $self->do('ROLLBACK TO error_of');
     return $error;
+}
+
+# In a transaction of its own, unless there is one
+sub alone {
+    my ($self, $block) = @_;
+    return $block->() unless $self->{dbh}{AutoCommit};
+    my $result;
+    $self->in_vain(sub { $result = $block->() });
+    return $result;
+}
+
+# What a block returns, and then the notices and warnings that came meanwhile
+sub noting {
+    my ($self, $block) = @_;
+    my @notices;
+    local $SIG{__WARN__} = sub { push @notices, @_ };
+    $self->do('SET client_min_messages = notice');
+    my $done = eval { unshift @notices, $block->(); 1 };
+    my $error = $@;
+    $self->do('SET client_min_messages = warning') if $done || $self->{dbh}{AutoCommit};
+    die $error unless $done;
+    return @notices;
+}
+
+sub has_extension {
+    my ($self) = @_;
+    return $self->value("SELECT count(*) FROM pg_extension WHERE extname = 'factmerge'");
 }
 
 sub in_transaction {
@@ -401,6 +429,7 @@ sub install_extension {
 sub merge {
     my ($self, $source, $destination, $dry_run) = @_;
     my $totals = $self->rows('SELECT * FROM factmerge_merge(?, ?, ?)', $source, $destination, $dry_run ? 1 : 0);
+    $self->expect_no_orphans;
     return $totals->[0];
 }
 
@@ -408,7 +437,21 @@ sub merge {
 sub merge_in_batches {
     my ($self, $source, $destination, $batch) = @_;
     $self->{dbh}->do('CALL factmerge_merge_in_batches(?, ?, ?::integer)', undef, $source, $destination, $batch);
+    $self->expect_no_orphans;
     return $self->rows('SELECT * FROM factmerge.merge ORDER BY merge_id DESC LIMIT 1')->[0];
+}
+
+sub undo {
+    my ($self, $merge) = @_;
+    $self->rows('SELECT * FROM factmerge_undo(?)', $merge);
+    $self->expect_no_orphans;
+}
+
+# Whatever was written, each foreign key of each schema holds
+sub expect_no_orphans {
+    my ($self) = @_;
+    my @orphans = Orphans::found($self);
+    die join('; ', @orphans), "\n" if @orphans;
 }
 
 # The numbers of the merges of one source: { merge_id => 1 }

@@ -303,6 +303,7 @@ sub derivation {
 sub join_conditions {
     my (@atoms) = @_;
     return () if @atoms == 1;
+    return equal('a0', [ $atoms[0]{by}{name} ], 'a1', [ $atoms[1]{by}{name} ]) if $atoms[0]{by};
     my ($left, $right) = map { $_->{via} } @atoms[ 0, 1 ];
     return equal('a0', $left->{columns}, 'a1', $right->{columns}) if @atoms == 2;
     return (equal('a0', $left->{columns}, 'a2', $left->{to_columns}),

@@ -44,19 +44,26 @@ sub consequences {
     my @left = matching($atoms[0], $facts);
     return map { derived_fact($rule, $_) } @left if @atoms == 1;
 
-    my ($by_left, $by_right) = map { $_->{via}{name} } @atoms[ 0, 1 ];
     my %right;
     for my $fact (matching($atoms[1], $facts)) {
-        my $shared = $fact->{refs}{$by_right} or next;
-        push @{ $right{ $shared->identity } }, $fact;
+        my $meeting = meeting_point($atoms[1], $fact) // next;
+        push @{ $right{$meeting} }, $fact;
     }
     my @derived;
     for my $fact (@left) {
-        my $shared = $fact->{refs}{$by_left} or next;
-        next if $atoms[2] && !matching($atoms[2], [$shared]);
-        push @derived, map { derived_fact($rule, $fact, $_) } @{ $right{ $shared->identity } // [] };
+        my $meeting = meeting_point($atoms[0], $fact) // next;
+        next if $atoms[2] && !matching($atoms[2], [ $fact->{refs}{ $atoms[0]{via}{name} } ]);
+        push @derived, map { derived_fact($rule, $fact, $_) } @{ $right{$meeting} // [] };
     }
     return @derived;
+}
+
+# Where the fact of an atom meets that of another: in a fact, or in a value; undef if nowhere
+sub meeting_point {
+    my ($atom, $fact) = @_;
+    return $fact->{values}{ $atom->{by}{name} } if $atom->{by};
+    my $shared = $fact->{refs}{ $atom->{via}{name} };
+    return $shared && $shared->identity;
 }
 
 sub matching {

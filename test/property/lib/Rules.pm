@@ -6,7 +6,7 @@
 # to.  All of it lies within two references, which is what friends cover.
 #
 #   rule  { target, atoms => [atom, ...], ends => [end, end] }
-#   atom  { table, via, filters }    a fact that a derivation is made of
+#   atom  { table, via, filters, by }    a fact that a derivation is made of
 #   end   { atom, reference, key }   what the derived fact refers to: where a reference of
 #                                    the atom leads, or the atom itself by one of its keys
 #
@@ -41,6 +41,28 @@ sub draw {
     }
     $self->hang_handlers($_) for @{ $self->{rules} };
     return $self;
+}
+
+# The same with nothing but one rule that compares values; undef if no two tables have values to compare
+sub draw_coincidence {
+    my ($class, $shape) = @_;
+    my $self = bless { shape => $shape, rules => [], handlers => [], functions => chance(0.3) }, $class;
+    my @columns = map { my $table = $_; map { [ $table, $_ ] } grep { is_comparable($_) } @{ $table->{columns} } }
+        @{ $shape->{tables} };
+    my $left = pick(@columns) // return;
+    my @fellows = grep { $_->[1]{type} eq $left->[1]{type} } @columns;
+    my $right = chance(0.6) ? $left : pick(@fellows);
+    my @atoms = map { { table => $_->[0], via => undef, by => $_->[1], filters => draw_filters($_->[0]) } } $left, $right;
+    my @ends = map { draw_end($_, $atoms[$_]) } 0, 1;
+    return if grep { !$_->{reference} && !$_->{key} } @ends;
+    my $target = $self->draw_derived_table(\@atoms, @ends);
+    $self->hang_handlers($self->add_rule($target, \@atoms, \@ends));
+    return $self;
+}
+
+sub is_comparable {
+    my ($column) = @_;
+    return $column->{role} eq 'value' && $column->{type} =~ /^(?:integer|text|date)$/ && $column->{filterable} && !$column->{outward};
 }
 
 #
@@ -119,7 +141,7 @@ sub draw_end {
     my ($position, $atom) = @_;
     my $table = $atom->{table};
     my @ends = map { { atom => $position, reference => $_ } }
-        grep { !$_->{cyclic} && !$_->{shadow} && !$_->{loose} && $_ != $atom->{via} } @{ $table->{references} };
+        grep { !$_->{cyclic} && !$_->{shadow} && !$_->{loose} && $_ != ($atom->{via} // 0) } @{ $table->{references} };
     my @keys = Shape::keys_of($table);
     push @ends, ({ atom => $position, reference => undef, key => pick(@keys) }) x (1 + @ends) if @keys;
     push @ends, { atom => $position, reference => $atom->{via} } if !@ends;
@@ -177,7 +199,7 @@ sub add_rule {
     my ($self, $target, $atoms, $ends) = @_;
     my $rule = { target => $target, atoms => $atoms, ends => $ends };
 
-    if (@$atoms == 2) {
+    if (@$atoms == 2 && !$atoms->[0]{by}) {
         my ($left, $right) = @$atoms;
         my $filters = draw_filters($left->{via}{to});
         push @$atoms, { table => $left->{via}{to}, via => undef, filters => $filters }

@@ -13,12 +13,14 @@ package Seed;
 
 use strict;
 use warnings;
+use BlindSeed ();
 use Database ();
 use DatalogSeed ();
 use Ddl      ();
 use Draw     qw(chance pick weighted);
 use Fact     ();
 use Facts    ();
+use KeysSeed ();
 use Laws     ();
 use NearSeed ();
 use Oracle   ();
@@ -26,6 +28,7 @@ use Rules    ();
 use Sameness ();
 use Shape    ();
 use Show     ();
+use TruthSeed ();
 
 my %RANK = (a => 0, b => 1, c => 2, empty => 2, union => 1, again => 0);
 
@@ -33,8 +36,9 @@ my @TOTALS = qw(copied in_both conflicts skipped_categorically skipped_in_both s
     unhandled replayed derived);
 
 # How many seeds there are of each kind, if there are of all of them
-my %CLASSES = (exact => 'Seed', near => 'NearSeed', datalog => 'DatalogSeed');
-my %SHARES = (exact => 50, near => 27, datalog => 23);
+my %CLASSES = (exact => 'Seed', near => 'NearSeed', datalog => 'DatalogSeed', keys => 'KeysSeed',
+    truth => 'TruthSeed', blind => 'BlindSeed');
+my %SHARES = (exact => 50, near => 27, datalog => 23, keys => 30, truth => 25, blind => 12);
 
 # Draws all that a seed decides, the same whatever is done with it
 sub new {
@@ -367,7 +371,7 @@ sub check_undo {
     my ($self, $merge) = @_;
     my $database = $self->{database};
     $database->in_vain(sub {
-        $database->rows('SELECT * FROM factmerge_undo(?)', $merge->{totals}{merge_id});
+        $database->undo($merge->{totals}{merge_id});
         my $undone = $self->read('b');
         $self->law('16 undone, nothing is left', Laws::same_rows($merge->{destination}, $undone),
             map { 'tagged: ' . $_->identity } grep { $_->{row}{factmerge_provenance} ne 'destination' } @$undone);
