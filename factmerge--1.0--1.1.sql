@@ -174,6 +174,33 @@ COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
 'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables, an unfinished merge into them';
 
 /*
+ * What is declared of columns
+ */
+CREATE TABLE factmerge.column_rule (
+	fact_table regclass NOT NULL,
+	column_name name NOT NULL,
+	reference boolean,
+	PRIMARY KEY (fact_table, column_name)
+);
+COMMENT ON TABLE factmerge.column_rule IS 'what factmerge_set_column() says of columns: whether one is a reference (false: it only looks like one)';
+GRANT SELECT ON factmerge.column_rule TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('factmerge.column_rule', '');
+
+CREATE FUNCTION factmerge_set_column(fact_table regclass, column_name name, reference boolean DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_set_column'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_set_column(regclass, name, boolean) IS
+'declares what a merge does with a column of a fact table of the destination, in place of all that was said of it before. reference => false: it only looks like a reference, so that no merge warns of it. Errors: no such column, nothing said, reference => true (a foreign key says that), not the owner';
+
+CREATE FUNCTION factmerge_unset_column(fact_table regclass, column_name name)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_unset_column'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unset_column(regclass, name) IS
+'takes back factmerge_set_column(). Errors: not declared, not the owner';
+
+/*
  * Merging again
  */
 CREATE FUNCTION factmerge.is_before(writer xid, horizon xid8)

@@ -467,6 +467,16 @@ SELECT factmerge_ignore('south.schema_migration');
 SELECT fact_table FROM factmerge_tables('south');
 
 --
+-- Mind columns that look like references
+--
+CREATE TABLE north.gate (name text PRIMARY KEY, airport_id integer, seats integer);
+CREATE TABLE south.gate (name text PRIMARY KEY, airport_id integer, seats integer);
+INSERT INTO north.gate SELECT 'N' || id, id, 20 FROM north.airport;
+
+ALTER TABLE south.gate ADD FOREIGN KEY (airport_id) REFERENCES south.airport (id) NOT VALID;
+SELECT factmerge_set_column('south.gate', 'seats', reference => false);
+
+--
 -- Worked examples
 --
 CREATE PROCEDURE new_reader(reader text) LANGUAGE plpgsql AS $$

@@ -40,10 +40,13 @@ PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
 	"FROM pg_catalog.pg_event_trigger_dropped_objects() AS o" \
 	" WHERE o.object_type OPERATOR(pg_catalog.=) ANY (ARRAY['table', 'foreign table', 'view'])"
 
+#define DROPPED_COLUMNS \
+	"FROM pg_catalog.pg_event_trigger_dropped_objects() AS o WHERE o.object_type OPERATOR(pg_catalog.=) 'table column'"
+
 /* The tables that hold what is declared of fact tables */
 static const char *const declarations[] = {
 	"handler", "ignored_trigger", "ignored_table", "sameness", "friend", "friend_hops",
-	"event_log"
+	"event_log", "column_rule"
 };
 
 /*
@@ -116,6 +119,7 @@ void
 ForgetDeclarations(const char *condition)
 {
 	for (size_t i = 0; i < lengthof(declarations); i++)
+		if (HasRegistered(declarations[i], "fact_table"))
 		SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.%s AS r WHERE %s",
 								   declarations[i], condition), NULL);
 }
@@ -352,6 +356,10 @@ factmerge_forget_dropped(PG_FUNCTION_ARGS)
 						  " WHERE r.friend_table OPERATOR(pg_catalog.=) ANY (SELECT o.objid " DROPPED_TABLES ")", NULL);
 		ForgetDroppedRules();
 	}
+	if (HasRegistered("column_rule", "column_name") && SqlFetchRow(InvalidSnapshot, "SELECT 1 " DROPPED_COLUMNS, NULL) != NULL)
+		SqlExecuteAsOwner("DELETE FROM factmerge.column_rule AS r WHERE EXISTS (SELECT " DROPPED_COLUMNS
+						  " AND o.objid OPERATOR(pg_catalog.=) r.fact_table"
+						  " AND o.address_names[3] OPERATOR(pg_catalog.=) r.column_name::pg_catalog.text)", NULL);
 	SqlFinish();
 	PG_RETURN_NULL();
 }

@@ -306,6 +306,12 @@ extern void RefuseComputed(List *tables);
 extern struct SameRule *LoadRule(FactTable *table);
 extern char *DescribeRule(FactTable *table);
 
+/* columnrule.c */
+extern List *NoReferences(FactTable *table);
+
+/* lookalike.c */
+extern void WarnOfLookalikes(Merge *merge);
+
 /* reference.c */
 extern List *RelateTables(List *tables);
 extern void RelateOthers(List *others, List *tables);

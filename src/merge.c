@@ -219,6 +219,7 @@ TakeFacts(Merge *merge)
 void
 ReplayAndReport(Merge *merge, Counts *totals)
 {
+	WarnOfLookalikes(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
 	NoteHorizons(merge);

@@ -162,6 +162,7 @@ PreviewMerge(Merge *merge, void *arg)
 
 	SpareSequences(merge);
 	TakeFacts(merge);
+	WarnOfLookalikes(merge);
 	foreach(lc, merge->tables)
 		ReturnTable(merge, arg, lfirst(lc));
 }
