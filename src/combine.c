@@ -405,7 +405,7 @@ IsQuiet(Merge *merge, Rule *rule)
 	ListCell   *lc;
 
 	if (target == NULL || target->partitioned || target->deferred_keys ||
-		HasTriggersOfOthers(rule->target))
+		HasTriggersOfOthers(rule->target) || HasOtherForeignKeys(target))
 		return false;
 	foreach(lc, target->references)
 	{

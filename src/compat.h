@@ -99,6 +99,17 @@ HoldsForEveryRow(Form_pg_constraint constraint)
 #endif
 }
 
+/* Whether a foreign key has to hold for new rows. */
+static inline bool
+IsEnforced(Form_pg_constraint constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->conenforced;
+#else
+	return true;
+#endif
+}
+
 /* Whether a foreign key refers to a period, which several rows may cover together. */
 static inline bool
 RefersToPeriod(Form_pg_constraint constraint)

@@ -10,9 +10,8 @@
  * of foreign keys do not fire at all.
  *
  * What the triggers of constraints would have checked row by row is checked
- * here for the whole set: references that the key map or the source's own
- * foreign key does not prove, by one anti-join each, and deferrable unique and
- * exclusion constraints, by one self-join each.
+ * for the whole set: foreign keys, as far as the key map does not prove them (orphan.c),
+ * and deferrable unique and exclusion constraints, by one self-join each.
  *
  *-------------------------------------------------------------------------
  */
@@ -147,7 +146,7 @@ DumpTable(Merge *merge, FactTable *table)
 /*
  * SQL for a text that names a copied fact as the source does.
  */
-static char *
+char *
 CopiedFact(FactTable *table, const char *alias)
 {
 	StringInfoData sql;
@@ -160,92 +159,6 @@ CopiedFact(FactTable *table, const char *alias)
 	AppendMapJoin(&sql, table, "m", "destination", alias);
 	appendStringInfoString(&sql, " LIMIT 1)");
 	return sql.data;
-}
-
-/*
- * Whether nobody has proven yet that the copied facts' references lead
- * somewhere.  Remapped ones are proven by the key map, unless a trigger may
- * have changed them.
- */
-static bool
-NeedsProof(Reference *reference)
-{
-	return reference->in_destination &&
-		((!reference->remapped && !reference->proven) ||
-		 FiresWhileCopying(reference->table));
-}
-
-/*
- * Refuse a reference of a copied fact.
- */
-static void
-RefuseReference(FactTable *table, Reference *reference, const char *detail,
-				const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-			 errmsg("a copied fact of table \"%s\" violates foreign key constraint \"%s\"",
-					table->name, reference->name),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, reference->name),
-			 errdetail("%s", detail), errhint("%s", hint)));
-}
-
-/*
- * Refuse copied facts that only in part refer to something, where MATCH FULL
- * forbids that.
- */
-static void
-RefusePartialReference(Merge *merge, FactTable *table, Reference *reference)
-{
-	StringInfoData sql;
-	StringInfoData values;
-	char	  **row;
-	ListCell   *lc;
-
-	initStringInfo(&values);
-	foreach(lc, reference->columns)
-		appendStringInfo(&values, "%sx.%s", foreach_current_index(lc) ? ", " : "",
-						 quote_identifier(((Column *) lfirst(lc))->name));
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE pg_catalog.num_nulls(%s) BETWEEN 1 AND %d AND ",
-					 CopiedFact(table, "x"), QualifiedRelation(table->destination),
-					 values.data, list_length(reference->columns) - 1);
-	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
-	appendStringInfoString(&sql, " ORDER BY 1 LIMIT 1");
-	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
-	if (row != NULL)
-		RefuseReference(table, reference,
-						psprintf("MATCH FULL does not allow mixing of null and nonnull key values, as in fact %s of the source.",
-								 row[0]),
-						"Complete the reference in the source, or make it null.");
-}
-
-/*
- * Prove one reference for all copied facts at once.
- */
-static void
-ProveReference(Merge *merge, FactTable *table, Reference *reference)
-{
-	StringInfoData sql;
-	char	  **row;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s FROM %s AS x WHERE ",
-					 CopiedFact(table, "x"), QualifiedRelation(table->destination));
-	AppendSideCondition(&sql, merge, table, "x", SIDE_SOURCE);
-	foreach(lc, reference->columns)
-		appendStringInfo(&sql, " AND x.%s IS NOT NULL",
-						 quote_identifier(((Column *) lfirst(lc))->name));
-	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS y WHERE %s) ORDER BY 1 LIMIT 1",
-					 QualifiedRelation(reference->target_relation),
-					 RefersTo(reference, "x", "y"));
-	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
-	if (row != NULL)
-		RefuseReference(table, reference,
-						psprintf("What fact %s of the source refers to is not in table %s.",
-								 row[0], QualifiedRelation(reference->target_relation)),
-						"Add what it refers to, or correct the reference in the source.");
 }
 
 /*
@@ -345,16 +258,7 @@ CheckConstraints(Merge *merge, FactTable *table)
 {
 	ListCell   *lc;
 
-	foreach(lc, table->references)
-	{
-		Reference  *reference = lfirst(lc);
-
-		if (NeedsProof(reference))
-			ProveReference(merge, table, reference);
-		if (reference->full && !reference->full_in_source &&
-			list_length(reference->columns) > 1)
-			RefusePartialReference(merge, table, reference);
-	}
+	ProveForeignKeys(merge, table);
 	foreach(lc, table->deferred_keys)
 		CheckDeferrable(merge, table, lfirst_oid(lc));
 }
@@ -393,7 +297,8 @@ DumpFacts(Merge *merge)
 
 		StartClock(&start);
 		ReportActivity(merge, table, "checking");
-		if (table->counts.copied > 0)
+		/* Triggers may have added facts to any table */
+		if (table->counts.copied > 0 || merge->derives_while_copying)
 			CheckConstraints(merge, table);
 		StopClock(table, STAGE_DUMP, &start);
 	}

@@ -18,7 +18,7 @@
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
 #include "query.h"
-#include "utils/relcache.h"
+#include "utils/rel.h"
 #include "utils/snapshot.h"
 
 /* Settings, see factmerge.c */
@@ -439,7 +439,15 @@ extern void ExtendBulk(Merge *merge, FactTable *table, const char *index);
 extern void EndBulk(Merge *merge, FactTable *table);
 
 /* dump.c */
+extern char *CopiedFact(FactTable *table, const char *alias);
 extern void DumpFacts(Merge *merge);
+
+/* orphan.c */
+extern List *OwnForeignKeys(Oid relation);
+extern bool HasOtherForeignKeys(FactTable *table);
+extern char *IsMeant(ForeignKeyCacheInfo *key, const char *target, const char *referring);
+extern char *KeyText(ForeignKeyCacheInfo *key, Oid relation, AttrNumber *columns);
+extern void ProveForeignKeys(Merge *merge, FactTable *table);
 
 /* violation.c */
 extern uint64 ExecuteNoting(Merge *merge, FactTable *table, const char *sql,
@@ -488,6 +496,9 @@ extern ErrorData *TryInSubtransaction(void (*work) (void *arg), void *arg,
 									  bool keep);
 extern void DoAndTakeBack(void (*work) (Merge *merge, void *arg), Merge *merge,
 						  void *arg);
+
+/* referred.c */
+extern void RefuseReferred(Merge *merge);
 
 /* batch.c */
 extern void RefuseUnfinished(Oid schema);

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tupconvert.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -135,20 +136,36 @@ InsertTriggers(FactTable *table, bool constraint)
 }
 
 /*
+ * The first trigger of a relation, or of one of its partitions, that fires even while
+ * facts are copied; or NULL.
+ */
+const char *
+TriggerWhileCopying(Oid relation)
+{
+	const char *name = NULL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
+		TriggerDesc *triggers = rel->trigdesc;
+
+		for (int i = 0; triggers && name == NULL && i < triggers->numtriggers; i++)
+			if (triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS ||
+				triggers->triggers[i].tgenabled == TRIGGER_FIRES_ON_REPLICA)
+				name = pstrdup(triggers->triggers[i].tgname);
+		table_close(rel, NoLock);
+	}
+	return name;
+}
+
+/*
  * Whether a table has a trigger that fires even while facts are copied.
  */
 bool
 FiresWhileCopying(FactTable *table)
 {
-	Relation	relation = table_open(table->destination, AccessShareLock);
-	TriggerDesc *triggers = relation->trigdesc;
-	bool		fires = false;
-
-	for (int i = 0; triggers && i < triggers->numtriggers; i++)
-		fires |= triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS ||
-			triggers->triggers[i].tgenabled == TRIGGER_FIRES_ON_REPLICA;
-	table_close(relation, AccessShareLock);
-	return fires;
+	return TriggerWhileCopying(table->destination) != NULL;
 }
 
 /*

@@ -55,6 +55,7 @@ typedef struct HandlerRun HandlerRun;
 extern void LoadHandlers(List *tables);
 extern Handler *FunctionHandler(Oid fact_table, const char *name, bool is_declared);
 extern List *ConstraintTriggers(FactTable *table);
+extern const char *TriggerWhileCopying(Oid relation);
 extern bool FiresWhileCopying(FactTable *table);
 extern bool HasFunctionHandler(FactTable *table);
 extern char *OnlyWhen(FactTable *table, Handler *handler,

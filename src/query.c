@@ -498,6 +498,34 @@ SqlUnregisterRows(const char *name)
 }
 
 /*
+ * Put the rows of a query where statements find them under a name, until SqlForget();
+ * returns how many there are.
+ */
+int64
+SqlCollect(Snapshot snapshot, const char *sql, char *name, Tuplestorestate **rows)
+{
+	SqlStatement *statement = SqlPrepareQuery(sql);
+	TupleDesc	description;
+	int64		count;
+
+	*rows = tuplestore_begin_heap(false, false, work_mem);
+	count = SqlStoreRows(snapshot, statement, *rows, &description);
+	SqlFree(statement);
+	SqlRegisterRows(name, InvalidOid, description, *rows);
+	return count;
+}
+
+/*
+ * Undo SqlCollect().
+ */
+void
+SqlForget(const char *name, Tuplestorestate *rows)
+{
+	SqlUnregisterRows(name);
+	tuplestore_end(rows);
+}
+
+/*
  * Forget a prepared statement.
  */
 void
@@ -587,7 +615,21 @@ BecomeOwnerOf(const char *relation, RoleSwitch *before)
 }
 
 /*
- * Undo BecomeRole(), BecomeOwnerOf() or BecomeExtensionOwner().
+ * Become the owner of a relation as the triggers of foreign keys do, to see whether they
+ * hold, whatever row security would hide.
+ */
+void
+BecomeCheckerOf(Oid relation, RoleSwitch *before)
+{
+	GetUserIdAndSecContext(&before->user, &before->security_context);
+	SetUserIdAndSecContext(RelationOwner(relation),
+						   before->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_NOFORCE_RLS);
+}
+
+/*
+ * Undo BecomeRole(), BecomeOwnerOf(), BecomeCheckerOf() or BecomeExtensionOwner().
  */
 void
 BecomeCallerAgain(RoleSwitch *before)

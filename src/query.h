@@ -69,12 +69,16 @@ extern void SqlFree(SqlStatement *statement);
 extern void SqlRegisterRows(char *name, Oid relation, TupleDesc description,
 							Tuplestorestate *rows);
 extern void SqlUnregisterRows(const char *name);
+extern int64 SqlCollect(Snapshot snapshot, const char *sql, char *name,
+						Tuplestorestate **rows);
+extern void SqlForget(const char *name, Tuplestorestate *rows);
 
 extern Oid	ExtensionOwner(void);
 extern Oid	RelationOwner(Oid relation);
 extern Oid	RelationNamed(const char *name);
 extern void BecomeRole(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
+extern void BecomeCheckerOf(Oid relation, RoleSwitch *before);
 extern void BecomeOwnerOf(const char *relation, RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);

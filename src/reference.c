@@ -20,7 +20,9 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -107,6 +109,17 @@ SameReference(Reference *a, Reference *b)
 }
 
 /*
+ * The fact table that a relation of one side is, or is a partition of; or NULL.
+ */
+static FactTable *
+FindTarget(List *tables, Oid relation, bool source)
+{
+	if (get_rel_relispartition(relation))
+		relation = llast_oid(get_partition_ancestors(relation));
+	return source ? FindSourceTable(tables, relation) : FindTable(tables, relation);
+}
+
+/*
  * Make a reference of a foreign key of one side; NULL if one of its columns is
  * not common to both.
  */
@@ -117,9 +130,9 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sou
 
 	reference->name = get_constraint_name(key->conoid);
 	reference->table = table;
-	reference->target = source ? FindSourceTable(tables, key->confrelid) :
-		FindTable(tables, key->confrelid);
-	reference->target_relation = reference->target ?
+	reference->target = FindTarget(tables, key->confrelid, source);
+	/* What is in a partition of the source may be in another one of the destination */
+	reference->target_relation = source && reference->target ?
 		reference->target->destination : key->confrelid;
 	reference->columns = ColumnsOfAttributes(table, key->conrelid, key->conkey,
 											 key->nkeys);
@@ -138,7 +151,7 @@ MakeReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sou
 		Oid			operator = key->conpfeqop[i];
 
 		/* The types may be others in the destination */
-		if (reference->target && key->confrelid != reference->target->destination)
+		if (reference->target && source)
 			operator = EqualityOperator(((Column *)
 										 list_nth(reference->target_columns, i))->type);
 		reference->operators = lappend_oid(reference->operators,
@@ -172,7 +185,7 @@ RefusePeriod(FactTable *table, ForeignKeyCacheInfo *key)
 static void
 AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool source)
 {
-	Reference  *reference = MakeReference(tables, table, key, source);
+	Reference  *reference;
 	HeapTuple	tuple;
 	Form_pg_constraint form;
 	bool		holds;
@@ -181,8 +194,6 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 	bool		period;
 	ListCell   *lc;
 
-	if (reference == NULL)
-		return;
 	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
@@ -197,6 +208,9 @@ AddReference(List *tables, FactTable *table, ForeignKeyCacheInfo *key, bool sour
 		RefusePeriod(table, key);
 	/* One to a partitioned table has a clone for each partition */
 	if (inherited || period)
+		return;
+	reference = MakeReference(tables, table, key, source);
+	if (reference == NULL)
 		return;
 
 	foreach(lc, table->references)
@@ -235,16 +249,128 @@ CompareReferences(const ListCell *a, const ListCell *b)
 	return strcmp(x->name, y->name);
 }
 
+/*
+ * Whether two foreign keys, of whatever relations, refer from columns of the same names
+ * to the same ones.
+ */
+static bool
+SayTheSame(ForeignKeyCacheInfo *a, ForeignKeyCacheInfo *b)
+{
+	if (a->confrelid != b->confrelid || a->nkeys != b->nkeys)
+		return false;
+	for (int i = 0; i < a->nkeys; i++)
+		if (a->confkey[i] != b->confkey[i] ||
+			strcmp(get_attname(a->conrelid, a->conkey[i], false),
+				   get_attname(b->conrelid, b->conkey[i], false)) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * The partitions of a relation that hold rows.
+ */
+static List *
+Leaves(Oid relation)
+{
+	List	   *leaves = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
+			leaves = lappend_oid(leaves, lfirst_oid(lc));
+	return leaves;
+}
+
+/*
+ * Whether a foreign key of one partition is one of all.
+ */
+static bool
+AllHave(List *leaves, ForeignKeyCacheInfo *key)
+{
+	ListCell   *lc;
+	ListCell   *k;
+
+	foreach(lc, leaves)
+	{
+		bool		found = false;
+
+		foreach(k, OwnForeignKeys(lfirst_oid(lc)))
+			found |= SayTheSame(lfirst(k), key);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Add the references of one side; what each partition has declared for itself is as good
+ * as declared for the table.
+ */
 static void
 AddReferencesOfRelation(List *tables, FactTable *table, Oid relation, bool source)
 {
 	Relation	rel = table_open(relation, AccessShareLock);
 	List	   *keys = copyObject(RelationGetFKeyList(rel));
+	List	   *leaves = NIL;
 	ListCell   *lc;
 
 	foreach(lc, keys)
 		AddReference(tables, table, lfirst(lc), source);
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		leaves = Leaves(relation);
+	foreach(lc, leaves ? OwnForeignKeys(linitial_oid(leaves)) : NIL)
+		if (AllHave(leaves, lfirst(lc)))
+			AddReference(tables, table, lfirst(lc), source);
 	table_close(rel, AccessShareLock);
+}
+
+/*
+ * Whether the columns of a foreign key are translated as it demands, given the fact table
+ * that it refers to.
+ */
+static bool
+IsTranslatedFor(FactTable *table, FactTable *target, ForeignKeyCacheInfo *key)
+{
+	for (int i = 0; i < key->nkeys; i++)
+	{
+		Column	   *column = FindColumn(table, get_attname(key->conrelid, key->conkey[i], false));
+		Column	   *to = FindColumn(target, get_attname(key->confrelid, key->confkey[i], false));
+
+		if (column && to && to->remapped &&
+			(column->reference == NULL || column->reference->target != target ||
+			 list_nth(column->reference->target_columns, column->reference_column) != to))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Refuse foreign keys that only some partitions of a side have, and by which values would
+ * have to be translated: elsewhere in the table, the same column refers to nothing.
+ */
+static void
+RefuseKeysOfPartitions(List *tables, FactTable *table, Oid relation, bool source)
+{
+	ListCell   *lc;
+	ListCell   *k;
+
+	if (!OidIsValid(table->source) || get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(lc, Leaves(relation))
+		foreach(k, OwnForeignKeys(lfirst_oid(lc)))
+	{
+		ForeignKeyCacheInfo *key = lfirst(k);
+		FactTable  *target = FindTarget(tables, key->confrelid, source);
+
+		if (target && !IsTranslatedFor(table, target, key))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot merge table \"%s\" because only some of its partitions have foreign key \"%s\"",
+							table->name, get_constraint_name(key->conoid)),
+					 errdetail("What partition %s refers to has other keys in the destination than in the source, and the column refers to nothing in other partitions.",
+							   QualifiedRelation(key->conrelid)),
+					 errhint("Declare the foreign key on table %s as a whole.", QualifiedRelation(relation))));
+	}
 }
 
 /*
@@ -526,6 +652,8 @@ ChooseMapColumns(List *tables)
 List *
 RelateTables(List *tables)
 {
+	ListCell   *lc;
+
 	DescribeReferences(tables);
 	RelateEventLog(tables);
 	tables = WalkOrder(tables);
@@ -534,6 +662,14 @@ RelateTables(List *tables)
 		FindRemappedColumns(tables);
 	RefuseMisfits(tables);
 	RefuseComputed(tables);
+	foreach(lc, tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		RefuseKeysOfPartitions(tables, table, table->destination, false);
+		if (OidIsValid(table->source))
+			RefuseKeysOfPartitions(tables, table, table->source, true);
+	}
 	ChooseMapColumns(tables);
 	return tables;
 }
