@@ -14,7 +14,7 @@ SOURCES = factmerge merge prepare subtransaction \
 	schema column type key computed samerule tolerance distance condition edit reference lock \
 	columnrule resemble document lookalike \
 	match fresh sequence sameness candidate fold circle keymap source translate conflict provenance bulk late dump orphan violation \
-	friends paths befriend eventlog logevent events replay handler guard addrule rule monotone inline rewrite use derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report run batch undo inspect preview call query
+	friends paths befriend eventlog logevent events replay handler guard addrule rule monotone inline rewrite use derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report run batch undo referred inspect preview call query
 OBJS = $(SOURCES:%=src/%.o)
 
 PG_CONFIG ?= pg_config

@@ -28,13 +28,6 @@ PG_FUNCTION_INFO_V1(factmerge_undo);
 #define BROUGHT(alias) \
 	alias "." MERGE_COLUMN " = $1 AND " alias "." PROVENANCE_COLUMN " IN ('source', 'derived')"
 
-/* A foreign key to a fact table, while references to it are looked at */
-typedef struct Referring
-{
-	FactTable  *table;
-	SqlArgs		merge_id;		/* $1 */
-} Referring;
-
 /*
  * The destination of a merge, by what its schema is called now; refuses a merge that
  * cannot be taken back.
@@ -77,56 +70,6 @@ DestinationOf(int64 merge_id)
 	return row[0];
 }
 
-/* Refuses references along a foreign key, given by its name, table and columns */
-static void
-RefuseReferences(Datum *values, bool *nulls, void *arg)
-{
-	Referring  *referring = arg;
-	Oid			relation = DatumGetObjectId(values[1]);
-	bool		tagged = get_attnum(relation, MERGE_COLUMN) != InvalidAttrNumber &&
-		get_attnum(relation, PROVENANCE_COLUMN) != InvalidAttrNumber;
-	char	  **row;
-
-	row = SqlFetchRow(InvalidSnapshot,
-					  psprintf("SELECT " FACT_AS_JSON("y.*") ", " FACT_AS_JSON("x.*")
-							   " FROM %s AS y JOIN %s AS x ON %s WHERE " BROUGHT("x") "%s ORDER BY 1 LIMIT 1",
-							   QualifiedRelation(relation), QualifiedRelation(referring->table->destination),
-							   TextDatumGetCString(values[2]),
-							   tagged ? " AND (" BROUGHT("y") ") IS NOT TRUE" : ""),
-					  &referring->merge_id);
-	if (row != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("a fact that has been added since refers to what the merge has brought"),
-				 errdetail("Row %s of table %s refers to fact %s of table \"%s\" by foreign key \"%s\".",
-						   row[0], QualifiedRelation(relation), row[1], referring->table->name,
-						   TextDatumGetCString(values[0])),
-				 errhint("Remove it first, or leave the merge as it is.")));
-}
-
-/*
- * Refuse to take a merge back while something refers to what it has brought.
- */
-static void
-RefuseReferred(Merge *merge, FactTable *table)
-{
-	Referring	referring = {.table = table};
-	SqlArgs		args = {0};
-
-	SqlAddArg(&referring.merge_id, INT8OID, Int64GetDatum(merge->id));
-	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table->destination));
-	SqlForEachRow(InvalidSnapshot,
-				  "SELECT k.conname::pg_catalog.text, k.conrelid,"
-				  " (SELECT pg_catalog.string_agg(pg_catalog.format('x.%I OPERATOR(%I.%s) y.%I', f.attname, n.nspname, o.oprname, r.attname), ' AND ')"
-				  " FROM ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey), pg_catalog.unnest(k.conpfeqop))"
-				  " AS c (referring, referred, operator)"
-				  " JOIN pg_catalog.pg_attribute AS r ON r.attrelid = k.conrelid AND r.attnum = c.referring"
-				  " JOIN pg_catalog.pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.referred"
-				  " JOIN pg_catalog.pg_operator AS o ON o.oid = c.operator JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace)"
-				  " FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'f' AND k.confrelid = $1 AND k.conparentid = 0 ORDER BY k.conname",
-				  &args, RefuseReferences, &referring);
-}
-
 /*
  * Take back what a merge has done to one table, and return how much that is.
  */
@@ -164,9 +107,7 @@ UndoMerge(Merge *merge, void *arg)
 	SqlArgs		args = {0};
 	ListCell   *lc;
 
-	foreach(lc, merge->tables)
-		if (((FactTable *) lfirst(lc))->has_tags)
-		RefuseReferred(merge, lfirst(lc));
+	RefuseReferred(merge);
 	SetLocally("session_replication_role", "replica");
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->has_tags)
