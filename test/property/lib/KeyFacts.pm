@@ -140,7 +140,7 @@ sub read {
         my $address = $table->{id} ? 'id' : 'ctid';
         my $rows = $database->{dbh}->selectall_arrayref("SELECT $address\::text, " . (@known ? 'factmerge_provenance::text' : 'NULL')
                 . ', ' . join(', ', map { quoted($_) . '::text' } @names)
-                . ' FROM ' . KeyShape::qualified($schema, $table) . " ORDER BY $address");
+                . ' FROM ' . KeyShape::qualified($schema, $table) . " fact ORDER BY fact.$address");
         for my $row (@$rows) {
             my ($where, $tag, @values) = @$row;
             my %fact = (table => $table, address => $where, tag => $tag, refs => {});

@@ -113,8 +113,8 @@ sub text_of_part {
     my $column = $part->{column};
     return $fact->{address} if $column == ($fact->{table}{id} // 0);
     if ($column->{to}) {
-        my $to = $fact->{refs}{ $column->{name} } or return;
-        return refaddr $become->($to);
+        my $to = $fact->{refs}{ $column->{name} };
+        return $to && refaddr $become->($to);
     }
     my $value = KeyShape::canonical($column, $fact->{values}{ $column->{name} });
     return $value // '' if $part->{how} eq 'filled';

@@ -254,7 +254,9 @@ sub both_directions {
     my ($merge, $other) = @_;
     return Colours::differences($merge->{result}, $other, sub {
         my ($fact) = @_;
-        return join ', ', $fact->{table}{name}, grep { !/^public_number / } values_of($fact);
+        my %values = map { $_->{name} => KeyShape::canonical($_, $fact->{values}{ $_->{name} }) }
+            grep { $_->{role} ne 'number' && !$_->{to} } @{ $fact->{table}{columns} };
+        return join ', ', $fact->{table}{name}, values_of({ values => \%values });
     });
 }
 
