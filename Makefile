@@ -11,7 +11,7 @@ DATA = factmerge--1.0.sql factmerge--1.0--1.1.sql
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
 SOURCES = factmerge merge prepare subtransaction \
-	schema column type key computed samerule tolerance distance condition edit reference lock \
+	schema column type key expressionkey computed samerule tolerance distance condition edit reference lock \
 	columnrule resemble document lookalike \
 	match fresh sequence sameness candidate fold circle keymap source translate conflict provenance bulk late dump orphan violation \
 	friends paths befriend eventlog logevent events replay handler guard addrule rule monotone inline rewrite use derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report run batch undo referred inspect preview call query

@@ -365,7 +365,7 @@ SELECT amount, factmerge_provenance FROM same_dst.amount ORDER BY 1;
 SELECT measure, factmerge_provenance FROM same_dst.measure ORDER BY 1;
 SELECT fact_table, column_name, source_value, destination_value FROM factmerge_conflicts() ORDER BY fact_table::text, 3;
 
--- Partial and expression unique indexes identify nothing by themselves
+-- Partial and expression unique indexes identify as others do
 CALL make_same($$
     CREATE TABLE SCHEMA.account (
         id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -93,7 +93,7 @@ ShownKey(FactTable *table)
 		return table->address;
 	if (table->rule)
 		return table->rule->columns;
-	return ((UniqueKey *) linitial(table->sameness))->columns;
+	return ((UniqueKey *) linitial(table->sameness))->inputs;
 }
 
 /*

@@ -111,17 +111,21 @@ typedef struct Column
 	bool		drafted;		/* the draft holds its value for a new fact */
 } Column;
 
-/* A unique index on plain columns */
+/* A unique index */
 typedef struct UniqueKey
 {
 	char	   *name;
+	char	   *text;			/* in words, unless it is on columns alone */
 	bool		primary;
 	bool		immediate;		/* not deferrable */
 	bool		nulls_not_distinct;
 	bool		in_source;		/* the source enforces it, too */
-	List	   *columns;		/* of Column */
+	List	   *columns;		/* of Column: what it is on, but for expressions */
 	List	   *operators;		/* Oids: the equality of the index */
 	List	   *collations;		/* Oids */
+	List	   *expressions;	/* see expressionkey.c */
+	Node	   *predicate;		/* on the facts that it is of, or NULL */
+	List	   *inputs;			/* of Column: all that it looks at */
 } UniqueKey;
 
 /* A foreign key of either schema, or of both; or what an event log refers to */
@@ -187,7 +191,8 @@ typedef struct FactTable
 								 * share it */
 	List	   *columns;		/* of Column */
 	List	   *other_sequences;	/* Oids: of columns only the destination has */
-	List	   *keys;			/* of UniqueKey, usable to tell facts apart */
+	List	   *keys;			/* of UniqueKey: on columns alone, of all facts */
+	List	   *other_keys;		/* of UniqueKey: on expressions, or of some facts */
 	List	   *deferred_keys;	/* Oids of constraints checked late */
 	List	   *references;		/* of Reference, from this table */
 	List	   *referrers;		/* of Reference, to this table */
@@ -287,6 +292,7 @@ extern bool TypeFits(Oid from, int32 from_typmod, Oid to, int32 to_typmod,
 					 ColumnConversion *conversion);
 
 /* key.c */
+extern bool AddKeyColumn(FactTable *table, UniqueKey *key, Relation index, int i);
 extern void DescribeKeys(FactTable *table, Relation source,
 						 Relation destination);
 extern void ChooseAddress(FactTable *table, Relation source);
@@ -296,6 +302,19 @@ extern bool IsLeftToDatabase(FactTable *table, Column *column);
 extern void AppendUnlessThere(StringInfo sql, FactTable *table, const char *row);
 extern char *AddressText(FactTable *table, const char *alias);
 extern char *MapAddressText(FactTable *table, const char *half);
+
+/* expressionkey.c */
+extern bool IsPlain(UniqueKey *key);
+extern UniqueKey *DescribeExpressionKey(FactTable *table, Relation index, Relation source);
+extern bool IdentifiesAll(UniqueKey *key);
+extern List *ExpressionValues(FactTable *table, UniqueKey *key, const char *alias);
+extern void AppendWritten(StringInfo sql, FactTable *table);
+extern void AppendExpressionsEqual(StringInfo sql, FactTable *table, UniqueKey *key,
+								   const char *left, const char *right);
+extern void AppendExpressionsComplete(StringInfo sql, FactTable *table, UniqueKey *key,
+									  const char *alias);
+extern void AppendExpressionsIncomplete(StringInfo sql, FactTable *table, UniqueKey *key,
+										const char *alias);
 
 /* computed.c */
 extern bool IsTranslated(Column *column);

@@ -168,6 +168,44 @@ AppendComparable(StringInfo sql, Column *column)
 }
 
 /*
+ * What a way compares of facts of the source, as a list of SQL that can be grouped by.
+ */
+static List *
+ComparedValues(FactTable *table, SameWay *way)
+{
+	List	   *values = NIL;
+	ListCell   *lc;
+
+	foreach(lc, way->key ? way->key->columns : way->columns)
+	{
+		StringInfoData value;
+
+		initStringInfo(&value);
+		AppendComparable(&value, lfirst(lc));
+		values = lappend(values, value.data);
+	}
+	if (way->key)
+		values = list_concat(values, ExpressionValues(table, way->key, "s"));
+	return values;
+}
+
+/*
+ * Append the condition on facts of the source to be compared in a way.
+ */
+static void
+AppendIsCompared(StringInfo sql, FactTable *table, SameWay *way)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(sql, " WHERE true");
+	foreach(lc, way->never_null)
+		appendStringInfo(sql, " AND s.%s IS NOT NULL",
+						 quote_identifier(((Column *) lfirst(lc))->name));
+	if (way->key)
+		AppendExpressionsComplete(sql, table, way->key, "s");
+}
+
+/*
  * Append the facts that a way makes equal to one with a lower key: their
  * addresses in the source (s1, ...) and in the destination (o1, ...), and all
  * that the key map has of the other (destination_1, ...).
@@ -215,16 +253,11 @@ AppendFolded(StringInfo sql, Merge *merge, FactTable *table, SameWay *way,
 	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
 					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
 	AppendMapJoin(sql, table, "n", "source", "s");
-	foreach(lc, way->never_null)
-		appendStringInfo(sql, "%s s.%s IS NOT NULL",
-						 foreach_current_index(lc) ? " AND" : " WHERE",
-						 quote_identifier(((Column *) lfirst(lc))->name));
+	AppendWritten(sql, table);
+	AppendIsCompared(sql, table, way);
 	appendStringInfoString(sql, " WINDOW w AS (PARTITION BY ");
-	foreach(lc, way->columns)
-	{
-		appendStringInfoString(sql, foreach_current_index(lc) ? ", " : "");
-		AppendComparable(sql, lfirst(lc));
-	}
+	foreach(lc, ComparedValues(table, way))
+		appendStringInfo(sql, "%s%s", foreach_current_index(lc) ? ", " : "", (char *) lfirst(lc));
 	appendStringInfoString(sql, " ORDER BY ");
 	foreach(lc, table->address)
 		appendStringInfo(sql, "%sn.source_%d", foreach_current_index(lc) ? ", " : "",
@@ -284,28 +317,23 @@ static void
 RefuseAmbiguousFold(Merge *merge, FactTable *table, SameWay *way)
 {
 	StringInfoData sql;
+	List	   *values = ComparedValues(table, way);
 	char	  **row;
 	ListCell   *lc;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT pg_catalog.min(x.fact), pg_catalog.max(x.fact) FROM (SELECT %s AS fact, n.folded, %s",
 					 MapAddressText(table, "n.source"), DestinationColumns(table, "n."));
-	foreach(lc, way->columns)
-	{
-		appendStringInfoString(&sql, ", ");
-		AppendComparable(&sql, lfirst(lc));
-		appendStringInfo(&sql, " AS k%d", foreach_current_index(lc));
-	}
+	foreach(lc, values)
+		appendStringInfo(&sql, ", %s AS k%d", (char *) lfirst(lc), foreach_current_index(lc));
 	appendStringInfoString(&sql, " FROM ");
 	AppendSourceRow(&sql, merge, table, false);
 	appendStringInfo(&sql, " JOIN %s AS n ON ", table->map);
 	AppendMapJoin(&sql, table, "n", "source", "s");
-	foreach(lc, way->never_null)
-		appendStringInfo(&sql, "%s s.%s IS NOT NULL",
-						 foreach_current_index(lc) ? " AND" : " WHERE",
-						 quote_identifier(((Column *) lfirst(lc))->name));
+	AppendWritten(&sql, table);
+	AppendIsCompared(&sql, table, way);
 	appendStringInfoString(&sql, ") AS x GROUP BY ");
-	for (int i = 0; i < list_length(way->columns); i++)
+	for (int i = 0; i < list_length(values); i++)
 		appendStringInfo(&sql, "%sx.k%d", i ? ", " : "", i);
 	appendStringInfo(&sql, " HAVING pg_catalog.bool_or(x.folded) AND pg_catalog.count(DISTINCT ROW(%s)) > 1 ORDER BY 1 LIMIT 1",
 					 DestinationColumns(table, "x."));

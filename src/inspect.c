@@ -46,6 +46,11 @@ DescribeSameness(FactTable *table)
 		bool		first = true;
 
 		AppendSeparator(&text, " or ", &first_key);
+		if (((UniqueKey *) lfirst(lc))->text)
+		{
+			appendStringInfoString(&text, ((UniqueKey *) lfirst(lc))->text);
+			continue;
+		}
 		appendStringInfoChar(&text, '(');
 		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
 		{

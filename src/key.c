@@ -3,7 +3,8 @@
  * key.c
  *	  the keys of a fact table, and what they are good for
  *
- * The keys are the unique indexes of the destination.  Out of them follows
+ * The keys are the unique indexes of the destination (expressionkey.c has those that are
+ * not on columns alone).  Out of them follows
  *
  * - which columns hold surrogate keys: those of a key that have an identity or a
  *	 sequence as default.  A uuid is none, whoever has drawn it: it is the same
@@ -90,41 +91,43 @@ SourceEnforces(Relation source, UniqueKey *key)
 }
 
 /*
- * Make a key of a unique index of the destination, unless the source lacks one
- * of its columns.
+ * Add the column that column i of an index is to a key; false if the source lacks it.
+ */
+bool
+AddKeyColumn(FactTable *table, UniqueKey *key, Relation index, int i)
+{
+	Column	   *column = FindColumn(table, get_attname(index->rd_index->indrelid,
+													   index->rd_index->indkey.values[i], false));
+	Oid			type = index->rd_opcintype[i];
+
+	if (column == NULL)
+		return false;
+	key->columns = lappend(key->columns, column);
+	key->operators = lappend_oid(key->operators,
+								 UsableOperator(get_opfamily_member(index->rd_opfamily[i], type, type,
+																	BTEqualStrategyNumber),
+												column->type));
+	key->collations = lappend_oid(key->collations, index->rd_indcollation[i]);
+	key->inputs = list_append_unique_ptr(key->inputs, column);
+	return true;
+}
+
+/*
+ * Make a key of a unique index of the destination on plain columns of the whole table,
+ * unless the source lacks one of them.
  */
 static void
-DescribeKey(FactTable *table, Relation index, Relation source,
-			Relation destination)
+DescribeKey(FactTable *table, Relation index, Relation source)
 {
-	List	   *names = UniqueIndexColumns(index, destination);
-	UniqueKey  *key;
-	ListCell   *lc;
-	int			i = 0;
+	UniqueKey  *key = palloc0(sizeof(UniqueKey));
 
-	if (names == NIL)
-		return;
-	key = palloc0(sizeof(UniqueKey));
 	key->name = pstrdup(RelationGetRelationName(index));
 	key->primary = index->rd_index->indisprimary;
 	key->immediate = index->rd_index->indimmediate;
 	key->nulls_not_distinct = index->rd_index->indnullsnotdistinct;
-	foreach(lc, names)
-	{
-		Column	   *column = FindColumn(table, lfirst(lc));
-
-		if (column == NULL)
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		if (!AddKeyColumn(table, key, index, i))
 			return;
-		key->columns = lappend(key->columns, column);
-		key->operators = lappend_oid(key->operators,
-									 UsableOperator(get_opfamily_member(index->rd_opfamily[i],
-																		index->rd_opcintype[i],
-																		index->rd_opcintype[i],
-																		BTEqualStrategyNumber),
-													column->type));
-		key->collations = lappend_oid(key->collations, index->rd_indcollation[i]);
-		i++;
-	}
 	key->in_source = source == NULL || SourceEnforces(source, key);
 	if (key->primary)
 		table->keys = lcons(key, table->keys);
@@ -166,7 +169,15 @@ DescribeKeys(FactTable *table, Relation source, Relation destination)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		DescribeKey(table, index, source, destination);
+		if (UniqueIndexColumns(index, destination) != NIL)
+			DescribeKey(table, index, source);
+		else
+		{
+			UniqueKey  *key = DescribeExpressionKey(table, index, source);
+
+			if (key)
+				table->other_keys = lappend(table->other_keys, key);
+		}
 		if (!index->rd_index->indimmediate)
 			table->deferred_keys = lappend_oid(table->deferred_keys,
 											   RelationGetRelid(index));
@@ -246,13 +257,13 @@ ChooseSameness(FactTable *table)
 			((Column *) lfirst(lc))->surrogate = false;
 		return;
 	}
-	foreach(lc, table->keys)
+	foreach(lc, list_concat_copy(table->keys, table->other_keys))
 	{
 		UniqueKey  *key = lfirst(lc);
 		bool		natural = true;
 		ListCell   *column;
 
-		foreach(column, key->columns)
+		foreach(column, key->inputs)
 			natural &= !((Column *) lfirst(column))->surrogate && !((Column *) lfirst(column))->computed;
 		if (natural)
 			table->sameness = lappend(table->sameness, key);
@@ -375,7 +386,7 @@ AppendUnlessThere(StringInfo sql, FactTable *table, const char *row)
 		appendStringInfoString(sql, " ON CONFLICT DO NOTHING");
 		return;
 	}
-	foreach(lc, table->keys)
+	foreach(lc, list_concat_copy(table->keys, table->other_keys))
 	{
 		UniqueKey  *key = lfirst(lc);
 
@@ -392,6 +403,7 @@ AppendUnlessThere(StringInfo sql, FactTable *table, const char *row)
 				appendStringInfo(sql, " OR d.%s IS NULL AND %s.%s IS NULL", name, row, name);
 			appendStringInfoChar(sql, ')');
 		}
+		AppendExpressionsEqual(sql, table, key, "d", row);
 		appendStringInfoChar(sql, ')');
 	}
 }

@@ -294,7 +294,7 @@ GoesThroughCircle(FactTable *table)
 			return true;
 		foreach(c, reference->columns)
 			foreach(key, table->sameness)
-			if (list_member_ptr(((UniqueKey *) lfirst(key))->columns, lfirst(c)))
+			if (list_member_ptr(((UniqueKey *) lfirst(key))->inputs, lfirst(c)))
 				return true;
 	}
 	return false;

@@ -29,7 +29,7 @@
 static SameWay *
 MakeWay(List *columns, List *never_null)
 {
-	SameWay    *way = palloc(sizeof(SameWay));
+	SameWay    *way = palloc0(sizeof(SameWay));
 
 	way->columns = columns;
 	way->never_null = never_null;
@@ -59,8 +59,9 @@ WaysToBeSame(FactTable *table)
 	{
 		UniqueKey  *key = lfirst(lc);
 
-		ways = lappend(ways, MakeWay(key->columns,
+		ways = lappend(ways, MakeWay(key->inputs,
 									 key->nulls_not_distinct ? NIL : key->columns));
+		((SameWay *) llast(ways))->key = key;
 	}
 	return ways;
 }
@@ -112,21 +113,13 @@ bool
 HasUnidentified(FactTable *table)
 {
 	ListCell   *lc;
-	ListCell   *c;
 
 	/* A rule may say of a fact that it is not even the same as itself */
 	if (table->rule)
 		return true;
 	foreach(lc, table->sameness)
-	{
-		UniqueKey  *key = lfirst(lc);
-		bool		nullable = false;
-
-		foreach(c, key->columns)
-			nullable |= ((Column *) lfirst(c))->nullable;
-		if (!nullable || key->nulls_not_distinct)
-			return false;
-	}
+		if (IdentifiesAll(lfirst(lc)))
+		return false;
 	return table->sameness != NIL;
 }
 
@@ -167,15 +160,13 @@ AppendNotIdentified(StringInfo sql, FactTable *table)
 
 	foreach(lc, table->sameness)
 	{
-		bool		first = true;
+		UniqueKey  *key = lfirst(lc);
 
-		appendStringInfoString(sql, " AND (");
-		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
-		{
-			AppendSeparator(sql, " OR ", &first);
-			appendStringInfo(sql, "s.%s IS NULL",
+		appendStringInfoString(sql, " AND (false");
+		foreach(c, key->nulls_not_distinct ? NIL : key->columns)
+			appendStringInfo(sql, " OR s.%s IS NULL",
 							 quote_identifier(((Column *) lfirst(c))->name));
-		}
+		AppendExpressionsIncomplete(sql, table, key, "s");
 		appendStringInfoChar(sql, ')');
 	}
 }
@@ -253,6 +244,7 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 {
 	ListCell   *lc;
 
+	AppendWritten(sql, table);
 	if (table->rule)
 		AppendPair(sql, table);
 	else if (table->sameness == NIL)
@@ -268,10 +260,13 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 
 		appendStringInfo(sql, " LEFT JOIN %s AS %s ON ",
 						 QualifiedRelation(table->destination), alias);
+		if (key->columns == NIL)
+			appendStringInfoString(sql, "true");
 		AppendRowEquality(sql, key->columns, key->operators, key->collations,
 						  key->nulls_not_distinct, alias);
-		if (key->nulls_not_distinct)
-			AppendNotWaiting(sql, table, key->columns);
+		AppendExpressionsEqual(sql, table, key, alias, "s");
+		if (key->nulls_not_distinct || !IsPlain(key))
+			AppendNotWaiting(sql, table, key->inputs);
 	}
 	if (HasEarlierCopies(table))
 		AppendEarlierCopies(sql, merge, table);

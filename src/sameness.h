@@ -22,6 +22,7 @@ typedef enum MatchMode
 /* One way in which facts can be the same */
 typedef struct SameWay
 {
+	UniqueKey  *key;			/* the one that it is, or NULL */
 	List	   *columns;		/* of Column: what is compared */
 	List	   *never_null;		/* of Column: a null there equals nothing */
 } SameWay;

@@ -7,7 +7,7 @@
 -- differently in either instance, with keys and references of two columns.
 BEGIN;
 \ir include/real.sql
-SELECT plan(21);
+SELECT plan(18);
 
 CALL make($ddl$
     CREATE TABLE users (
@@ -135,16 +135,6 @@ $source$, $destination$
         (102, 1, 'test', 'success', '2024-03-01'), (100, 2, 'test', 'success', '2024-01-01 10:00');
     INSERT INTO p_ci_job_artifacts (partition_id, job_id, file_type, file) VALUES (100, 2, 1, 'log');
 $destination$);
-
--- The only key of a namespace holds a null where it has no parent, and then says
--- nothing; which path it is, only indexes know that cannot be used
-SELECT refuses('GitLab with two ways to write a path', '23505', 'index_namespaces_root_path(.|\n)*\(id\)=\(1\)', false);
-
-SELECT factmerge_set_sameness('b.namespaces', tolerance => '{"path": "lower"}',
-    condition => 'source.parent_id IS NOT DISTINCT FROM destination.parent_id') \g /dev/null
-SELECT factmerge_set_sameness('b.labels', key => '{title}',
-    condition => '(source.project_id, source.group_id) IS NOT DISTINCT FROM (destination.project_id, destination.group_id)') \g /dev/null
-SELECT factmerge_set_sameness('b.p_ci_builds', key => '{project_id, name, finished_at}') \g /dev/null
 
 -- In both: root, ada; Acme, its tools; their saw; its first issue, and ada who
 -- works on it; both bugs; an event; a job and its log.  Conflicts: where root reads mail;
