@@ -29,6 +29,7 @@ use KeyFacts  ();
 use KeyOracle ();
 use KeyShape  ();
 use Laws      ();
+use Orphans   ();
 use Types     qw(quoted literal);
 
 sub draw {
@@ -115,6 +116,7 @@ sub merge {
     $self->{counts}{$_} += $totals->{$_} for qw(copied in_both conflicts);
     $self->law("K1 the facts of both $of)", same_result($merge));
     $self->law("K2 totals $of)", $self->totals_are_right($merge));
+    $self->law("K1 the key maps $of)", Orphans::lost($database));
     $self->law("5 the source is as it was $of)", Laws::differences(map { [ map { told($_) } @$_ ] } $source, $self->read($from)));
     return $merge;
 }

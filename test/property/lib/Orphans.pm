@@ -34,4 +34,22 @@ sub found {
     return map { "$_->[1] orphans of $_->[0]" } grep { $_->[1] } @$counts;
 }
 
+# The key maps that lead to facts which are not there, each with how many.  Where a row without a key lies may change.
+sub lost {
+    my ($database) = @_;
+    my $dbh = $database->{dbh};
+    my $maps = $dbh->selectall_arrayref('SELECT map::text, fact_table::text, columns::text[] FROM factmerge.key_map JOIN pg_class c ON c.oid = fact_table'
+        . " WHERE 'ctid' <> ALL (columns)");
+    my @lost;
+    for my $row (@$maps) {
+        my ($map, $table, $columns) = @$row;
+        my @same = map { 'f.' . $dbh->quote_identifier($columns->[$_]) . ' IS NOT DISTINCT FROM m.destination_' . ($_ + 1) }
+            0 .. $#$columns;
+        my $count = $database->value("SELECT count(*) FROM $map m WHERE NOT EXISTS (SELECT FROM $table f WHERE "
+            . join(' AND ', @same) . ')');
+        push @lost, "$count facts of $table are not where the key map says" if $count;
+    }
+    return @lost;
+}
+
 1;

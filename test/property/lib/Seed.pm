@@ -38,7 +38,7 @@ my @TOTALS = qw(copied in_both conflicts skipped_categorically skipped_in_both s
 # How many seeds there are of each kind, if there are of all of them
 my %CLASSES = (exact => 'Seed', near => 'NearSeed', datalog => 'DatalogSeed', keys => 'KeysSeed',
     truth => 'TruthSeed', blind => 'BlindSeed');
-my %SHARES = (exact => 50, near => 27, datalog => 23, keys => 30, truth => 25, blind => 12);
+my %SHARES = (exact => 50, near => 27, datalog => 23, keys => 18, truth => 16, blind => 8);
 
 # Draws all that a seed decides, the same whatever is done with it
 sub new {

@@ -6,6 +6,7 @@
 #   T3  elsewhere it is not, and the result is the union, as without the addition
 #   T4  a trigger that changes what is copied: the same with what it has made of it,
 #       each reference leading to the fact that it led to; or the merge stops, and nothing is written
+#   T5  the key maps lead to facts that are there
 
 package TruthSeed;
 
@@ -15,6 +16,7 @@ use parent -norequire, 'Seed';
 use Additions ();
 use Draw      qw(chance pick);
 use Laws      ();
+use Orphans   ();
 
 sub draw {
     my ($self) = @_;
@@ -91,6 +93,7 @@ sub check_merge {
     my $totals = $self->{batches} ? $database->merge_in_batches(@schemas, $self->{batches}) : $database->merge(@schemas, 0);
     $self->{counts}{copied} += $totals->{copied};
     $self->law("T3 the result is the union ($addition->{what})", $self->is_union) unless $addition->{sets};
+    $self->law("T5 the key maps ($addition->{what})", Orphans::lost($database));
     $self->check_undone($totals, $destination) if $self->{undoes} && !$self->{batches};
     my $merged = $self->read('b');
     my $again = $database->merge(@schemas, 0);
