@@ -171,7 +171,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'factmerge_forget_source'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_forget_source(name, name) IS
-'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables, an unfinished merge into them';
+'forgets which fact of a source is which of a destination, or (null) of all that it has been merged into; returns how many key maps that were. The next merge starts afresh: what is the same is found by sameness alone, so that a fact that has changed since in what tells it from others is copied a second time (a warning names the tables of which all columns tell). For sources that have been filled with something else. The facts stay, and their tags. Errors: no such source, not the owner of the fact tables, an unfinished merge into them';
 
 /*
  * What is declared of columns

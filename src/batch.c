@@ -136,7 +136,7 @@ RefuseUnfinished(Oid schema)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a merge into schema \"%s\" is unfinished", destination),
 				 errdetail("Merge %s, of source \"%s\", is done in batches and has not come to its end.", row[0], row[1]),
-				 errhint("Go on with CALL %s.factmerge_merge_in_batches(%s, %s), or take it back with factmerge_undo(%s).",
+				 errhint("Go on with CALL %s.factmerge_merge_in_batches(%s, %s), or, if the source still has all of its facts, take it back with factmerge_undo(%s).",
 						 quote_identifier(TypeSchema(ProvenanceType())), quote_literal_cstr(row[1]),
 						 quote_literal_cstr(destination), row[0])));
 }
@@ -158,7 +158,7 @@ FindUnfinished(Merge *merge)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a merge of source \"%s\" into schema \"%s\" is unfinished", row[1], merge->destination),
-				 errhint("Finish that first, or take it back with factmerge_undo(%s).", row[0])));
+				 errhint("Finish that first, or, if its source still has all of its facts, take it back with factmerge_undo(%s).", row[0])));
 	return row ? pg_strtoint64(row[0]) : 0;
 }
 

@@ -347,7 +347,7 @@ RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a fact of table \"%s\" that has been merged before has changed", table->name),
 				 errdetail("%s", DescribeConflict(row)),
-				 errhint("%s", ForgetSourceHint(merge))));
+				 errhint("%s", ChangedHint(merge, table, 0, false, false))));
 }
 
 /*

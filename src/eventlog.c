@@ -601,7 +601,7 @@ RefuseEvent(EventLog *log, char **row)
 				 errmsg("an event of the source is about a fact that is not there"),
 				 errdetail("Row %s of event log \"%s\" names fact %s of table %s.",
 						   row[0], log->table->name, row[2], row[1]),
-				 errhint("Add the fact, or delete the row from the log.")));
+				 errhint("Add the fact, or let the row of the log name the one that it is about.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("an event of the source is about no fact that a merge could find"),

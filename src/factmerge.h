@@ -371,8 +371,17 @@ extern char *EarlierMerges(Merge *merge, FactTable *table);
 extern void ForgetDroppedTables(void);
 extern bool IsTaggedByOthers(Merge *merge, FactTable *table);
 extern void OpenKeyMap(Merge *merge, FactTable *table);
-extern char *ForgetSourceHint(Merge *merge);
+extern char *FindKeyMap(Merge *merge, FactTable *table, bool outdated);
+extern char *LookedAt(FactTable *table);
+extern void AppendSameAddresses(StringInfo sql, FactTable *table);
 extern void SettleKeyMap(Merge *merge, FactTable *table);
+
+/* changed.c */
+extern bool HasOtherTypes(FactTable *table, const char *map);
+extern void RefuseOtherTypes(FactTable *table, const char *map);
+extern char *ChangedHint(Merge *merge, FactTable *table, int64 brought_by,
+						 bool gone, bool replaced);
+extern void RefuseChangedFacts(Merge *merge, FactTable *table);
 
 /* fresh.c */
 extern char *SourceFacts(FactTable *table);

@@ -368,8 +368,7 @@ TakeUnmet(Merge *merge, FactTable *table)
 				 errmsg("facts of table \"%s\" that have been merged are gone", table->name),
 				 errdetail("The key map has " INT64_FORMAT " facts of the source, of which there are " INT64_FORMAT ".",
 						   table->known, facts - table->fresh_facts),
-				 errhint("Facts are irrevocable. Put them back, or take the merge back with factmerge_undo(" INT64_FORMAT ").",
-						 merge->id)));
+				 errhint("Facts are irrevocable. Put them back as they were: the destination has copies.")));
 }
 
 /*

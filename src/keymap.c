@@ -32,7 +32,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -218,7 +217,7 @@ CreateKeyMap(Merge *merge, FactTable *table)
  * The key map that earlier merges from the same source have left behind, or
  * NULL; with outdated one of a time when the table had other keys or references.
  */
-static char *
+char *
 FindKeyMap(Merge *merge, FactTable *table, bool outdated)
 {
 	SqlArgs		args = {0};
@@ -246,11 +245,16 @@ static void
 DropOutdatedKeyMap(Merge *merge, FactTable *table)
 {
 	char	   *outdated = FindKeyMap(merge, table, true);
+	char	   *current = FindKeyMap(merge, table, false);
 	SqlArgs		args = {0};
 
 	AddRegisterArgs(&args, merge, table);
 	if (outdated)
 		SqlUtility(psprintf("DROP TABLE %s", outdated));
+	/* Where the merges have been taken back, nothing depends on the types */
+	if (current && HasOtherTypes(table, current) &&
+		SqlFetchRow(InvalidSnapshot, psprintf("SELECT 1 FROM %s LIMIT 1", current), NULL) == NULL)
+		SqlUtility(psprintf("DROP TABLE %s", current));
 	SqlExecuteAsOwner(psprintf("DELETE FROM factmerge.key_map k"
 							   " WHERE k.fact_table = $1 AND %s"
 							   " AND (k.columns <> $3 OR NOT EXISTS"
@@ -308,32 +312,6 @@ ForgetDroppedTables(void)
 }
 
 /*
- * Refuse to go on with a key map if the source's keys have become something else.
- */
-static void
-RefuseOtherTypes(Merge *merge, FactTable *table, const char *map)
-{
-	Oid			relation = RelationNamed(map);
-	ListCell   *lc;
-
-	foreach(lc, table->map_columns)
-	{
-		Column	   *column = lfirst(lc);
-		Oid			type = get_atttype(relation, get_attnum(relation, psprintf("source_%d", column->map_number)));
-
-		if (!can_coerce_type(1, &type, &column->source_type, COERCION_IMPLICIT) &&
-			!can_coerce_type(1, &column->source_type, &type, COERCION_IMPLICIT))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of table \"%s\" had another type when it was merged before",
-							column->name, table->name),
-					 errdetail("Its type in the source was %s, and is %s now.",
-							   format_type_be(type), format_type_be(column->source_type)),
-					 errhint("%s", ForgetSourceHint(merge))));
-	}
-}
-
-/*
  * Make a temporary key map for a preview, with what earlier merges know.
  */
 static void
@@ -350,7 +328,7 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	SqlUtility(sql.data);
 	if (earlier == NULL)
 		return;
-	RefuseOtherTypes(merge, table, earlier);
+	RefuseOtherTypes(table, earlier);
 
 	/* It belongs to the table's owner, but whoever may read the table may know */
 	SqlUtility(psprintf("GRANT INSERT ON %s TO %s", table->map,
@@ -401,7 +379,7 @@ OpenKeyMap(Merge *merge, FactTable *table)
 		CreateKeyMap(merge, table);
 	else
 	{
-		RefuseOtherTypes(merge, table, table->map);
+		RefuseOtherTypes(table, table->map);
 		NoteSource(merge, table);
 		/* Where a row lies says nothing about an earlier merge */
 		if (!table->keyed)
@@ -426,8 +404,8 @@ AppendSameValue(StringInfo sql, Column *column, const char *side)
 /*
  * Append that two rows of a key map, n and o, are about the same facts.
  */
-static void
-AppendSameFacts(StringInfo sql, FactTable *table)
+void
+AppendSameAddresses(StringInfo sql, FactTable *table)
 {
 	AppendSameAddress(sql, table, SIDE_SOURCE, "n.source_", "o.source_");
 	appendStringInfoString(sql, " AND ");
@@ -442,7 +420,7 @@ AppendSamePair(StringInfo sql, FactTable *table)
 {
 	ListCell   *lc;
 
-	AppendSameFacts(sql, table);
+	AppendSameAddresses(sql, table);
 	foreach(lc, table->map_columns)
 		if (!list_member_ptr(table->address, lfirst(lc)))
 	{
@@ -455,7 +433,7 @@ AppendSamePair(StringInfo sql, FactTable *table)
  * SQL for the rows o of a key map that this merge looks at: all, unless some facts are
  * known; then those of facts that are not.
  */
-static char *
+char *
 LookedAt(FactTable *table)
 {
 	StringInfoData sql;
@@ -467,62 +445,6 @@ LookedAt(FactTable *table)
 	AppendMapJoin(&sql, table, "o", "source", "s");
 	appendStringInfoChar(&sql, ')');
 	return sql.data;
-}
-
-/*
- * The hint for a source that does not hold what has been merged.
- */
-char *
-ForgetSourceHint(Merge *merge)
-{
-	return psprintf("Facts are irrevocable. If the source has been made anew, SELECT %s.factmerge_forget_source(%s, %s) lets the merge start afresh.",
-					quote_identifier(TypeSchema(ProvenanceType())),
-					quote_literal_cstr(merge->source), quote_literal_cstr(merge->destination));
-}
-
-/*
- * Refuse to go on if a fact that has been merged before is gone from the source, or
- * is something else by now, under a key that it has had, perhaps because the table
- * has been dropped and made anew.  What the destination no longer has is another
- * matter, and so is what counts as the same by another declaration than before.
- * Temporary tables of one name are not even thought to hold the same facts.
- */
-static void
-RefuseChangedFacts(Merge *merge, FactTable *table)
-{
-	SqlArgs		args = {0};
-	StringInfoData same;
-	StringInfoData source;
-	StringInfoData destination;
-	char	  **row;
-
-	if (table->rule || !table->keyed || IsTemporary(table->source))
-		return;
-	initStringInfo(&same);
-	initStringInfo(&source);
-	initStringInfo(&destination);
-	AppendSameFacts(&same, table);
-	AppendMapJoin(&source, table, "o", "source", "s");
-	AppendMapJoin(&destination, table, "o", "destination", "d");
-	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT %s, %s, (SELECT 1 FROM %s AS s WHERE %s LIMIT 1) FROM %s AS o"
-							   " WHERE o.merge_id <> $1 AND NOT EXISTS (SELECT FROM %s AS n WHERE n.merge_id = $1 AND n.in_both AND %s)"
-							   " AND %s AND EXISTS (SELECT FROM %s AS d WHERE %s) ORDER BY 1 LIMIT 1",
-							   MapAddressText(table, "o.source"), MapAddressText(table, "o.destination"),
-							   SourceFacts(table), source.data, table->map,
-							   table->map, same.data, LookedAt(table),
-							   QualifiedRelation(table->destination), destination.data), &args);
-	if (row == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 row[2] ? errmsg("a fact of table \"%s\" that has been merged before has changed", table->name) :
-			 errmsg("a fact of table \"%s\" that has been merged before is gone", table->name),
-			 errdetail(row[2] ? "Fact %s of the source has been merged as %s of the destination, and they are not the same any more." :
-					   "Fact %s of the source has been merged as %s of the destination, and is not there any more.",
-					   row[0], row[1]),
-			 errhint("%s", ForgetSourceHint(merge))));
 }
 
 /*

@@ -326,7 +326,7 @@ RefusePartialReference(Proof *proof)
 		RefuseForeignKey(proof,
 						 psprintf("MATCH FULL does not allow mixing of null and nonnull key values, as in fact %s of the source.",
 								  row[0]),
-						 "Complete the reference in the source, or make it null.");
+						 "Complete the reference in the source.");
 }
 
 /*

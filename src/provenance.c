@@ -216,7 +216,7 @@ RefuseForeignColumns(FactTable *table)
 			 errmsg("table \"%s\" has a column of its own named \"%s\" or \"%s\"",
 					table->name, PROVENANCE_COLUMN, MERGE_COLUMN),
 			 errdetail("factmerge keeps the provenance of facts in columns of these names."),
-			 errhint("Rename or drop the column.")));
+			 errhint("Rename the column.")));
 }
 
 /*

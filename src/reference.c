@@ -175,7 +175,7 @@ RefusePeriod(FactTable *table, ForeignKeyCacheInfo *key)
 			 errmsg("cannot merge table \"%s\" because its foreign key \"%s\" refers to a period",
 					table->name, get_constraint_name(key->conoid)),
 			 errdetail("Several facts may make up for the period together, so there is none to translate the reference to."),
-			 errhint("Drop the foreign key, or leave the table out with factmerge_ignore().")));
+			 errhint("Let an ordinary foreign key refer to a single fact instead.")));
 }
 
 /*

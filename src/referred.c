@@ -66,7 +66,7 @@ RefuseReferring(FactTable *table, ForeignKeyCacheInfo *key, const char *row, con
 							 get_constraint_name(key->conoid)) :
 			 errdetail("Key %s of table \"%s\" is referred to from table %s by foreign key \"%s\".",
 					   fact, table->name, QualifiedRelation(key->conrelid), get_constraint_name(key->conoid)),
-			 errhint("Remove it first, or leave the merge as it is.")));
+			 errhint("Let it refer to another fact, or leave the merge as it is.")));
 }
 
 /*

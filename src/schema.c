@@ -225,7 +225,7 @@ RefuseForeignPartitions(Relation relation)
 				 errmsg("cannot merge into table \"%s\"", RelationGetRelationName(relation)),
 				 errdetail("Its partition \"%s\" is a foreign table.",
 						   get_rel_name(lfirst_oid(lc))),
-				 errhint("Merge on the server that has the partition, or detach it.")));
+				 errhint("Merge on the server that has the partition.")));
 }
 
 /*

@@ -108,10 +108,31 @@ factmerge_sources(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* What has been forgotten */
+typedef struct Forgotten
+{
+	int			count;			/* of key maps */
+	StringInfoData untold;		/* tables whose facts are told by the whole row */
+} Forgotten;
+
+/*
+ * Note a table whose facts nothing tells but the whole row.
+ */
+static void
+NoteUntold(Forgotten *forgotten, Oid fact_table)
+{
+	FactTable  *table = DescribeTable(InvalidOid, fact_table);
+
+	if (table->rule == NULL && table->sameness == NIL)
+		appendStringInfo(&forgotten->untold, "%s%s", forgotten->untold.len > 0 ? ", " : "",
+						 QualifiedRelation(fact_table));
+}
+
 /* Drops a key map, given by its name and fact table, and counts it */
 static void
 ForgetMap(Datum *values, bool *nulls, void *arg)
 {
+	Forgotten  *forgotten = arg;
 	Oid			fact_table = DatumGetObjectId(values[1]);
 
 	if (!OwnsRelation(fact_table, GetUserId()))
@@ -121,7 +142,22 @@ ForgetMap(Datum *values, bool *nulls, void *arg)
 				 errhint("A source is forgotten by whoever owns the fact tables of the destination.")));
 	RefuseUnfinished(get_rel_namespace(fact_table));
 	SqlUtility(psprintf("DROP TABLE %s", TextDatumGetCString(values[0])));
-	++*(int *) arg;
+	NoteUntold(forgotten, fact_table);
+	forgotten->count++;
+}
+
+/*
+ * Warn of what a merge that starts afresh would make of facts that have changed.
+ */
+static void
+WarnOfChanges(Forgotten *forgotten)
+{
+	if (forgotten->untold.len > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("facts that have changed in the source since they were merged would be copied a second time"),
+				 errdetail("Nothing but the whole row tells which facts of these tables are the same: %s.", forgotten->untold.data),
+				 errhint("factmerge_preview() shows what would be copied. What has changed should be as it was, or changed in the destination in the same way, before the next merge.")));
 }
 
 /*
@@ -131,19 +167,20 @@ Datum
 factmerge_forget_source(PG_FUNCTION_ARGS)
 {
 	SqlArgs		args = {0};
-	int			count = 0;
+	Forgotten	forgotten = {0};
 	int			nest_level = NewGUCNestLevel();
 
 	RequireArgument(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
+	initStringInfo(&forgotten.untold);
 	SqlAddArgument(&args, NAMEOID, fcinfo, 0);
 	SqlAddArgument(&args, NAMEOID, fcinfo, 1);
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.map_name, k.fact_table FROM " REGISTERED
 				  " WHERE k.source = $1 AND k.destination = COALESCE($2, k.destination)"
-				  " ORDER BY k.fact_table::pg_catalog.text COLLATE \"C\"", &args, ForgetMap, &count);
-	if (count == 0)
+				  " ORDER BY k.fact_table::pg_catalog.text COLLATE \"C\"", &args, ForgetMap, &forgotten);
+	if (forgotten.count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 PG_ARGISNULL(1) ?
@@ -156,7 +193,8 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 	(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET forgotten = true FROM " MERGED
 							 " WHERE g.merge_id = m.merge_id AND g.source = $1"
 							 " AND g.destination = COALESCE($2, g.destination)", &args);
+	WarnOfChanges(&forgotten);
 	SqlFinish();
 	AtEOXact_GUC(true, nest_level);
-	PG_RETURN_INT32(count);
+	PG_RETURN_INT32(forgotten.count);
 }

@@ -66,7 +66,7 @@ DestinationOf(int64 merge_id)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("merge " INT64_FORMAT " is not the latest into schema \"%s\"", merge_id, row[0]),
 				 errdetail("The latest is merge %s.", row[2]),
-				 errhint("Undo the later merges first.")));
+				 errhint("Undo the later merges first, the latest of them first, and merge their sources anew afterwards.")));
 	return row[0];
 }
 
