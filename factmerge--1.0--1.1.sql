@@ -58,6 +58,22 @@ SELECT pg_catalog.pg_extension_config_dump('factmerge.unfinished', '');
 ALTER TABLE factmerge.rule
 	ADD COLUMN body regclass[];
 COMMENT ON COLUMN factmerge.rule.body IS 'the fact tables that the rule has read when it was declared';
+CREATE FUNCTION factmerge_ignore_triggers(schema name)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_ignore_triggers'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_ignore_triggers(name) IS
+'declares that all AFTER INSERT triggers which the fact tables of a schema have by now derive nothing; returns how many were not ignored yet. A trigger that is created later is a handler. Errors: no such schema, not the owner of a fact table';
+CREATE FUNCTION factmerge_unignore_triggers(schema name)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_unignore_triggers'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unignore_triggers(name) IS
+'takes back factmerge_ignore_triggers(), and factmerge_ignore_trigger() for all triggers of a schema; returns how many were ignored. Errors: no such schema, not the owner of a fact table';
+COMMENT ON FUNCTION factmerge_ignore_trigger(regclass, name) IS
+'declares that an AFTER INSERT trigger derives nothing (it audits, notifies, keeps a counter), so that no merge replays events to it; with null, all that the table has by now. A trigger that is created later is a handler. Errors: no such trigger, not the owner';
+COMMENT ON FUNCTION factmerge_unignore_trigger(regclass, name) IS
+'takes back factmerge_ignore_trigger(); with null, for all triggers of the table. Errors: not declared, not the owner';
 COMMENT ON FUNCTION factmerge_ignore(regclass) IS
 'declares that a table holds no facts (a queue, the bookkeeping of migrations), so that merges leave it alone; for a table that only the source has, on that one, otherwise on the destination''s. What refers to it is kept as it is. Errors: not a table, part of a rule, not the owner';
 COMMENT ON FUNCTION factmerge_unignore(regclass) IS
@@ -65,15 +81,37 @@ COMMENT ON FUNCTION factmerge_unignore(regclass) IS
 COMMENT ON FUNCTION factmerge_add_rule(name, text, text) IS
 'declares that each row of query is a fact of target, which is written table(column, ...). Names in query are looked up in the target''s schema first, then on search_path; a rule''s name is unique in that schema, and declaring it again replaces the rule. Merges derive what follows from facts of both sides, and triggers what follows from an ordinary INSERT into a fact table that the query reads; what follows from facts that are there already, factmerge_saturate() derives. Errors: a query that is not monotone (aggregates, NOT EXISTS, EXCEPT, outer joins, window functions or LIMIT over facts, volatile functions), reads no fact table or only a part of one, columns that do not fit, cannot be given or must not be left out, not the owner of target and of the fact tables that query reads';
 
+/*
+ * What a merge has said of handlers
+ *
+ * It names facts as examples, so it is read through factmerge_history, too.
+ */
+CREATE TABLE factmerge.finding (
+	merge_id bigint NOT NULL,
+	number integer NOT NULL,
+	fact_table name NOT NULL,
+	handler text NOT NULL,
+	message text NOT NULL,
+	detail text NOT NULL,
+	hint text NOT NULL,
+	PRIMARY KEY (merge_id, number)
+);
+COMMENT ON TABLE factmerge.finding IS 'what merges have warned of: handlers that do not keep to what merges rely on';
+SELECT pg_catalog.pg_extension_config_dump('factmerge.finding', '');
+
 CREATE VIEW factmerge_history AS
 SELECT m.merge_id, m.source, m.destination,
 	CASE WHEN m.undone THEN 'undone' WHEN EXISTS (SELECT FROM factmerge.unfinished AS u
 		WHERE u.merge_id OPERATOR(pg_catalog.=) m.merge_id) THEN 'unfinished' ELSE 'succeeded' END AS status, m.merged_by, m.merged_at, m.elapsed,
 	m.fact_tables, m.source_facts, m.in_both, m.copied, m.conflicts, m.events, m.skipped_categorically, m.skipped_in_both,
 	m.skipped_friends_in_both, m.skipped_one_sided, m.unhandled, m.replayed, m.derived,
-	NULL::pg_catalog.text AS sqlstate, NULL::pg_catalog.text AS message, NULL::pg_catalog.text AS detail,
-	NULL::pg_catalog.text AS hint, NULL::pg_catalog.text AS context
+	NULL::pg_catalog.text AS sqlstate, w.message, w.detail, w.hint, NULL::pg_catalog.text AS context
 FROM factmerge.merge AS m
+LEFT JOIN LATERAL (SELECT pg_catalog.string_agg(f.message, E'\n' ORDER BY f.number),
+		pg_catalog.string_agg(f.detail, E'\n' ORDER BY f.number), pg_catalog.string_agg(f.hint, E'\n' ORDER BY f.number)
+	FROM factmerge.finding AS f, pg_catalog.pg_roles AS r
+	WHERE f.merge_id OPERATOR(pg_catalog.=) m.merge_id AND r.rolname OPERATOR(pg_catalog.=) m.merged_by
+		AND pg_catalog.pg_has_role(r.oid, 'USAGE')) AS w (message, detail, hint) ON true
 WHERE NOT m.trimmed
 UNION ALL
 SELECT NULL, f.source, f.destination, 'failed', f.merged_by, f.merged_at, f.elapsed,
@@ -83,7 +121,7 @@ FROM factmerge.failure AS f
 LEFT JOIN LATERAL (SELECT f.message, f.detail, f.hint, f.context FROM pg_catalog.pg_roles AS r
 	WHERE r.rolname OPERATOR(pg_catalog.=) f.merged_by AND pg_catalog.pg_has_role(r.oid, 'USAGE')) AS t ON true;
 COMMENT ON VIEW factmerge_history IS
-'what merges have come to: those that succeeded, are unfinished or were undone since, with their totals, and calls of factmerge_run() that failed, with the error; what it says only to whoever has the role that called';
+'what merges have come to: those that succeeded, are unfinished or were undone since, with their totals, and calls of factmerge_run() that failed, with the error. message, detail and hint say what a merge has warned of, a line for each warning, or why it failed; only to whoever has the role that called';
 GRANT SELECT ON factmerge_history TO PUBLIC;
 
 CREATE PROCEDURE factmerge_run(source name, destination name, wait boolean DEFAULT false)

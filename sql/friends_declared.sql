@@ -1,6 +1,7 @@
 -- Friends that are declared, and what limits a handler's events
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factmerge;
+SET factmerge.check_skipped_seed = 1;
 
 --
 -- Readings of sensors, warnings about weather that no foreign key leads to

@@ -1,6 +1,7 @@
 -- The guard: what handlers read that is no friend
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factmerge;
+SET factmerge.check_skipped_seed = 1;
 
 -- Readings and, without a foreign key between them, the weather; alerts follow from both
 CREATE PROCEDURE make_guarded(schema name) LANGUAGE plpgsql AS $make$

@@ -3,6 +3,7 @@
 --
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factmerge;
+SET factmerge.check_skipped_seed = 1;
 \set SHOW_CONTEXT never
 \set VERBOSITY default
 

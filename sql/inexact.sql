@@ -7,6 +7,7 @@
 --
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factmerge;
+SET factmerge.check_skipped_seed = 1;
 
 CREATE PROCEDURE make_inexact()
 LANGUAGE plpgsql AS $make$

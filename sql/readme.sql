@@ -6,6 +6,7 @@
 --
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factmerge;
+SET factmerge.check_skipped_seed = 1;
 RESET client_min_messages;
 
 --
@@ -306,6 +307,36 @@ INSERT INTO south_calendar.departure VALUES ('S1', 'IT', '2026-05-17');
 
 SELECT copied, replayed, derived
 FROM factmerge_merge('north_calendar', 'south_calendar', dry_run => true);
+
+--
+-- Leave out triggers that change facts
+--
+CREATE PROCEDURE new_forum(forum text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', forum || '_forum');
+    PERFORM set_config('search_path', forum || '_forum', true);
+
+    CREATE TABLE post (title text PRIMARY KEY, comments integer NOT NULL DEFAULT 0);
+    CREATE TABLE comment (post text REFERENCES post, author text, PRIMARY KEY (post, author));
+    CREATE FUNCTION count_comment() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $body$
+    BEGIN
+        UPDATE post SET comments = comments + 1 WHERE title = NEW.post;
+        RETURN NULL;
+    END $body$;
+    CREATE TRIGGER count_comment AFTER INSERT ON comment FOR EACH ROW EXECUTE FUNCTION count_comment();
+    INSERT INTO post VALUES ('Delays');
+END $$;
+CALL new_forum('north');
+CALL new_forum('south');
+INSERT INTO north_forum.comment VALUES ('Delays', 'Nora'), ('Delays', 'Niels');
+INSERT INTO south_forum.comment VALUES ('Delays', 'Sara');
+
+SELECT copied, replayed FROM factmerge_merge('north_forum', 'south_forum', dry_run => true);
+SELECT factmerge_ignore_trigger('south_forum.comment', 'count_comment');
+SELECT copied, unhandled FROM factmerge_merge('north_forum', 'south_forum');
+UPDATE south_forum.post AS p
+SET comments = (SELECT count(*) FROM south_forum.comment AS c WHERE c.post = p.title);
+SELECT title, comments FROM south_forum.post;
 
 CREATE PROCEDURE new_desk(airline text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -43,6 +43,8 @@ typedef struct Check
 
 	List	   *derived;		/* Oids: tables that some handler or rule writes to */
 	List	   *written;		/* of FactTable: those that this handler does */
+	PlanDeeds  *deeds;			/* what this handler does itself */
+	TableChange *changed;		/* a fact table that it does not only add to, or NULL */
 	List	   *arriving;		/* of FactTable: whose facts arrive */
 
 	int			count;			/* of facts in the sample */

@@ -31,6 +31,8 @@ PG_FUNCTION_INFO_V1(factmerge_add_handler);
 PG_FUNCTION_INFO_V1(factmerge_drop_handler);
 PG_FUNCTION_INFO_V1(factmerge_ignore_trigger);
 PG_FUNCTION_INFO_V1(factmerge_unignore_trigger);
+PG_FUNCTION_INFO_V1(factmerge_ignore_triggers);
+PG_FUNCTION_INFO_V1(factmerge_unignore_triggers);
 PG_FUNCTION_INFO_V1(factmerge_ignore);
 PG_FUNCTION_INFO_V1(factmerge_unignore);
 PG_FUNCTION_INFO_V1(factmerge_forget_dropped);
@@ -215,6 +217,26 @@ factmerge_drop_handler(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Declare that triggers of some tables, $1, derive nothing: all that are handlers by
+ * now.  Returns how many of them had not been declared.
+ */
+static uint64
+IgnoreAllTriggers(Datum tables)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, REGCLASSARRAYOID, tables);
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(RuleTriggerFunction()));
+	return SqlExecuteAsOwner("INSERT INTO factmerge.ignored_trigger (fact_table, trigger_name)"
+							 " SELECT t.tgrelid, t.tgname FROM pg_catalog.pg_trigger AS t"
+							 " WHERE t.tgrelid OPERATOR(pg_catalog.=) ANY ($1) AND NOT t.tgisinternal"
+							 " AND t.tgconstraint OPERATOR(pg_catalog.=) 0 AND t.tgfoid OPERATOR(pg_catalog.<>) $2"
+							 /* AFTER INSERT: neither BEFORE nor INSTEAD */
+							 " AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 70) OPERATOR(pg_catalog.=) 4"
+							 " ON CONFLICT DO NOTHING", &args);
+}
+
+/*
  * factmerge_ignore_trigger(regclass, name)
  */
 Datum
@@ -224,12 +246,17 @@ factmerge_ignore_trigger(PG_FUNCTION_ARGS)
 	SqlArgs		args = {0};
 
 	CheckTable(relation);
-	(void) get_trigger_oid(relation, NameStr(*REQUIRE_ARG(NAME, 1)), false);
 	SqlConnect();
-	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
-	SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
-	SqlExecuteAsOwner("INSERT INTO factmerge.ignored_trigger (fact_table, trigger_name)"
-					  " VALUES ($1, $2) ON CONFLICT DO NOTHING", &args);
+	if (PG_ARGISNULL(1))
+		(void) IgnoreAllTriggers(RelationArray(list_make1_oid(relation)));
+	else
+	{
+		(void) get_trigger_oid(relation, NameStr(*PG_GETARG_NAME(1)), false);
+		SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+		SqlAddArg(&args, NAMEOID, PG_GETARG_DATUM(1));
+		SqlExecuteAsOwner("INSERT INTO factmerge.ignored_trigger (fact_table, trigger_name)"
+						  " VALUES ($1, $2) ON CONFLICT DO NOTHING", &args);
+	}
 	SqlFinish();
 	PG_RETURN_VOID();
 }
@@ -247,17 +274,64 @@ factmerge_unignore_trigger(PG_FUNCTION_ARGS)
 	CheckTable(relation);
 	SqlConnect();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
-	SqlAddArg(&args, NAMEOID, REQUIRE_ARG(DATUM, 1));
+	SqlAddArgument(&args, NAMEOID, fcinfo, 1);
 	count = SqlExecuteAsOwner("DELETE FROM factmerge.ignored_trigger"
 							  " WHERE fact_table OPERATOR(pg_catalog.=) $1"
-							  " AND trigger_name OPERATOR(pg_catalog.=) $2", &args);
+							  " AND trigger_name OPERATOR(pg_catalog.=) COALESCE($2, trigger_name)", &args);
 	SqlFinish();
-	if (count == 0)
+	if (count == 0 && !PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("trigger \"%s\" of table \"%s\" is not ignored",
 						NameStr(*PG_GETARG_NAME(1)), get_rel_name(relation))));
 	PG_RETURN_VOID();
+}
+
+/*
+ * The fact tables of a schema, all of which have to be the caller's.
+ */
+static Datum
+OwnedFactTables(const char *schema)
+{
+	List	   *tables = FactRelations(FindSchema(schema));
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		CheckOwner(lfirst_oid(lc));
+	return RelationArray(tables);
+}
+
+/*
+ * factmerge_ignore_triggers(name)
+ */
+Datum
+factmerge_ignore_triggers(PG_FUNCTION_ARGS)
+{
+	char	   *schema = NameStr(*REQUIRE_ARG(NAME, 0));
+	uint64		count;
+
+	SqlConnect();
+	count = IgnoreAllTriggers(OwnedFactTables(schema));
+	SqlFinish();
+	PG_RETURN_INT32((int32) count);
+}
+
+/*
+ * factmerge_unignore_triggers(name)
+ */
+Datum
+factmerge_unignore_triggers(PG_FUNCTION_ARGS)
+{
+	char	   *schema = NameStr(*REQUIRE_ARG(NAME, 0));
+	SqlArgs		args = {0};
+	uint64		count;
+
+	SqlConnect();
+	SqlAddArg(&args, REGCLASSARRAYOID, OwnedFactTables(schema));
+	count = SqlExecuteAsOwner("DELETE FROM factmerge.ignored_trigger"
+							  " WHERE fact_table OPERATOR(pg_catalog.=) ANY ($1)", &args);
+	SqlFinish();
+	PG_RETURN_INT32((int32) count);
 }
 
 /*

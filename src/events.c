@@ -313,6 +313,25 @@ StopsCategorically(Merge *merge, HandlerGroup *group, List *stops)
 }
 
 /*
+ * SQL for the events whose friends are all facts of a table.  That is told from a few
+ * of these, without a look at every pair.
+ */
+static char *
+EventsWithAnyFriend(Merge *merge, HandlerGroup *group, Stop *at)
+{
+	const char *alone = "SELECT friend.tableoid AS relation, friend.ctid AS fact FROM %s AS friend WHERE %s LIMIT 2";
+	char	   *relation = QualifiedRelation(at->relation);
+
+	return psprintf("WITH d AS MATERIALIZED (%s), s AS MATERIALIZED (%s)"
+					" SELECT fact.tableoid AS relation, fact.ctid AS fact, EXISTS (SELECT FROM d) AS from_destination,"
+					" EXISTS (SELECT FROM s WHERE s.relation <> fact.tableoid OR s.fact <> fact.ctid) AS from_source"
+					" FROM %s AS fact WHERE %s",
+					psprintf(alone, relation, SideText(merge, at, "friend", SIDE_DESTINATION)),
+					psprintf(alone, relation, SideText(merge, at, "friend", SIDE_SOURCE)),
+					QualifiedRelation(group->stop->relation), FactsOf(merge, group->stop, "fact"));
+}
+
+/*
  * Put the events that have a declared friend, by a condition, into a table; the
  * friend is of the destination only, or of the source only and not the fact itself.
  */
@@ -327,6 +346,12 @@ FindByCondition(Merge *merge, HandlerGroup *group, List *stops, Friend *friend, 
 		at = lfirst(lc);
 	if (at == NULL)
 		return NULL;
+	if (strcmp(friend->condition, "true") == 0)
+	{
+		SqlExecute(merge->snapshot,
+				   psprintf("CREATE TEMPORARY TABLE %s AS %s", name, EventsWithAnyFriend(merge, group, at)), NULL);
+		return name;
+	}
 	SqlExecute(merge->snapshot,
 			   psprintf("CREATE TEMPORARY TABLE %s AS SELECT fact.tableoid AS relation, fact.ctid AS fact,"
 						" pg_catalog.bool_or(%s) AS from_destination,"

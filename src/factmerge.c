@@ -26,6 +26,8 @@ bool		replay_inexact = true;
 int			on_conflict = CONFLICT_KEEP;
 int			unsound_handler = UNSOUND_WARN;
 int			replay_side = REPLAY_SOURCE;
+int			check_skipped = 100;
+int			check_skipped_seed = -1;
 
 static const struct config_enum_entry rebuild_indexes_options[] = {
 	{"auto", REBUILD_AUTO, false},
@@ -83,8 +85,8 @@ _PG_init(void)
 							 on_conflict_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomEnumVariable("factmerge.unsound_handler",
-							 "What a merge does where a handler reads a fact table that holds no friends.",
-							 "A merge may miss what such a handler finds: warn tells which friend is to be declared, error stops the merge, ignore does not look.",
+							 "What a merge does where a handler does not keep to what merges rely on.",
+							 "A handler that reads facts which are no friends may be overlooked, one that changes facts does damage: warn tells what is to be declared, error stops the merge, ignore does not look.",
 							 &unsound_handler, UNSOUND_WARN,
 							 unsound_handler_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
@@ -94,6 +96,16 @@ _PG_init(void)
 							 &replay_side, REPLAY_SOURCE,
 							 replay_side_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomIntVariable("factmerge.check_skipped",
+							"How many skipped events of each handler a merge replays to see whether they would have found anything.",
+							"They are drawn at random, and what they find is taken back and told of; 0 checks none. At most a twentieth of the merge's time is spent on that.",
+							&check_skipped, 100, 0, 100000, PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("factmerge.check_skipped_seed",
+							"What the choice of skipped events to be checked begins with.",
+							"With the same number the same events are chosen from the same facts; -1 chooses others each time.",
+							&check_skipped_seed, -1, -1, INT_MAX, PGC_USERSET, 0,
+							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("factmerge");
 	InstallGuard();
 }

@@ -28,6 +28,8 @@ extern bool replay_inexact;
 extern int	on_conflict;
 extern int	unsound_handler;
 extern int	replay_side;
+extern int	check_skipped;
+extern int	check_skipped_seed;
 
 typedef enum RebuildIndexes
 {
@@ -250,6 +252,9 @@ typedef struct Merge
 	List	   *event_tables;	/* of char *: temporary, to be dropped in the end */
 	bool		derives_while_copying;	/* some trigger fires then */
 	bool		reads_while_copying;	/* some check may read tables then */
+	bool		refuses_changes;	/* a handler that changes facts is an error */
+	List	   *findings;		/* about handlers, see finding.c */
+	bool		holds_findings; /* they are told of later */
 	struct Verification *verification;	/* NULL unless it is one, see verify.c */
 	struct Batches *batches;	/* NULL unless it is done in some, see batch.c */
 	struct Slice *slice;		/* the facts that this transaction takes */
@@ -490,6 +495,9 @@ extern void FindMixedEvents(Merge *merge);
 /* replay.c */
 extern void ReplayEvents(Merge *merge);
 extern void DropTemporaryTables(Merge *merge);
+
+/* skipped.c */
+extern void CheckSkippedEvents(Merge *merge);
 
 /* guard.c */
 extern void InstallGuard(void);

@@ -1,36 +1,36 @@
 /*-------------------------------------------------------------------------
  *
  * guard.c
- *	  what a handler really reads
+ *	  what a handler really does
  *
- * A merge trusts that whatever a handler inspects is a friend of its event's fact.
- * So while a handler is replayed on mixed events, its statements are watched: the
- * executor's own plans name the tables that they scan.  One that is a fact table,
- * but holds no friends, is told of, once for each handler and merge.
+ * A merge trusts that a handler only adds facts, and that whatever it inspects is a
+ * friend of its event's fact.  So while a handler runs, its statements are watched:
+ * their plans (plan.c) show whether they change facts, and, on mixed events, whether
+ * they read a fact table that holds no friends.  What is found is told of once for
+ * each handler, table and merge (finding.c).
+ *
+ * To run a handler that changes facts on everything would do damage: there it is
+ * refused.
  *
  * Only what the handler does itself counts, not what triggers do that its INSERTs
- * fire: these concern newborn facts, which are never skipped.  Nor does it count
- * to look whether what is to be inserted is there already.
+ * fire: these concern newborn facts, which are never skipped.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/partition.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "parser/parsetree.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 
-#include "compat.h"
+#include "finding.h"
 #include "friends.h"
 #include "handler.h"
 
@@ -38,123 +38,35 @@
 static struct
 {
 	bool		watching;
+	bool		reads;			/* watch what it reads, too */
 	Merge	   *merge;
 	FactTable  *table;
 	Handler    *handler;
 	int			depth;			/* of triggers, for what it does itself */
 }			guard;
 
-/* What writing is noted of */
+/* What is noted of a handler */
 static struct
 {
 	bool		noting;
+	bool		handling;		/* the handler is at work, and not we */
 	int			depth;			/* of triggers */
-	List	   *tables;			/* Oids */
+	Oid			fact_table;
+	char	   *fact;			/* what the handler calls its fact */
+	PlanDeeds  *deeds;
 	MemoryContext context;
 }			notes;
 
 static ExecutorStart_hook_type next_hook = NULL;
-
-/* What is looked for in a plan */
-typedef struct Reading
-{
-	List	   *targets;		/* Oids: of the statement's INSERT */
-	List	   *subplans;		/* of PlanState: looked at by themselves */
-	PlanState  *top;
-	bool		looks_for_duplicates;	/* below here */
-	List	   *relations;		/* Oids: what is read */
-} Reading;
+static ProcessUtility_hook_type next_utility_hook = NULL;
 
 /*
- * The table that a relation is a partition of, or itself.
- */
-static Oid
-WholeTable(Oid relation)
-{
-	return get_rel_relispartition(relation) ?
-		llast_oid(get_partition_ancestors(relation)) : relation;
-}
-
-/*
- * The side of a join whose rows are looked for only to find that they are not
- * there; NULL if it has none.
- */
-static PlanState *
-SideLookedInto(JoinState *join)
-{
-	if (join->jointype == JOIN_ANTI)
-		return innerPlanState(join);
-	return IS_RIGHT_ANTI(join->jointype) ? outerPlanState(join) : NULL;
-}
-
-/*
- * Collect what a plan scans.
+ * Whether a table holds facts.
  */
 static bool
-CollectScans(PlanState *state, void *arg)
+IsFactTable(Oid table)
 {
-	Reading    *reading = arg;
-	Relation	relation = NULL;
-	PlanState  *side;
-
-	if (state == NULL || (state != reading->top && list_member_ptr(reading->subplans, state)))
-		return false;
-	switch (nodeTag(state))
-	{
-		case T_SeqScanState:
-		case T_SampleScanState:
-		case T_IndexScanState:
-		case T_IndexOnlyScanState:
-		case T_BitmapHeapScanState:
-		case T_TidScanState:
-		case T_TidRangeScanState:
-		case T_ForeignScanState:
-			relation = ((ScanState *) state)->ss_currentRelation;
-			break;
-		case T_NestLoopState:
-		case T_MergeJoinState:
-		case T_HashJoinState:
-			side = SideLookedInto((JoinState *) state);
-			if (side)
-			{
-				bool		before = reading->looks_for_duplicates;
-
-				(void) CollectScans(side == innerPlanState(state) ?
-									outerPlanState(state) : innerPlanState(state), arg);
-				reading->looks_for_duplicates = true;
-				(void) CollectScans(side, arg);
-				reading->looks_for_duplicates = before;
-				return false;
-			}
-			break;
-		default:
-			break;
-	}
-	if (relation)
-	{
-		Oid			table = WholeTable(RelationGetRelid(relation));
-
-		if (!(reading->looks_for_duplicates && list_member_oid(reading->targets, table)))
-			reading->relations = list_append_unique_oid(reading->relations, table);
-	}
-	return planstate_tree_walker(state, CollectScans, arg);
-}
-
-/*
- * Collect what subplans scan.  Such as read the target of the INSERT are taken to
- * look for duplicates.
- */
-static void
-CollectSubplanScans(Reading *reading)
-{
-	ListCell   *lc;
-
-	reading->looks_for_duplicates = true;
-	foreach(lc, reading->subplans)
-	{
-		reading->top = lfirst(lc);
-		(void) CollectScans(lfirst(lc), reading);
-	}
+	return FindTable(guard.merge->tables, table) || FindTable(guard.merge->others, table);
 }
 
 /*
@@ -163,68 +75,83 @@ CollectSubplanScans(Reading *reading)
 static bool
 IsSuspicious(Oid table)
 {
-	return !list_member_oid(guard.handler->harmless, table) &&
-		(FindTable(guard.merge->tables, table) || FindTable(guard.merge->others, table));
+	return guard.reads && !list_member_oid(guard.handler->harmless, table) && IsFactTable(table);
+}
+
+/*
+ * Whether foreign keys lead from a fact table to another one, so that it can be
+ * declared to hold friends without a condition.
+ */
+bool
+HasFriendPath(Merge *merge, FactTable *table, Oid other)
+{
+	ListCell   *lc;
+	ListCell   *f;
+
+	foreach(lc, FindStops(merge->tables, merge->others))
+	{
+		if (((Stop *) lfirst(lc))->relation != table->destination)
+			continue;
+		foreach(f, FriendStops(lfirst(lc), DECLARED_HOPS))
+			if (((Stop *) lfirst(f))->relation == other)
+			return true;
+	}
+	return false;
 }
 
 /*
  * What to do about a table that is read and no friend.
  */
 static char *
-Advice(Oid table)
+Advice(TableRead *read)
 {
-	char	   *schema = TypeSchema(ProvenanceType());
-	char	   *call = psprintf("SELECT %s.factmerge_add_friend(%s, %s",
-								quote_identifier(schema),
-								quote_literal_cstr(QualifiedRelation(guard.table->destination)),
-								quote_literal_cstr(QualifiedRelation(table)));
-	ListCell   *lc;
-	ListCell   *f;
+	char	   *condition = ReadCondition(read);
 
-	if (guard.handler->friends && !list_member_oid(guard.handler->friends, table))
+	if (guard.handler->friends && !list_member_oid(guard.handler->friends, read->table))
 		return "Name the table among the friends of the handler in factmerge_add_handler().";
-	foreach(lc, FindStops(guard.merge->tables, guard.merge->others))
-	{
-		if (((Stop *) lfirst(lc))->relation != guard.table->destination)
-			continue;
-		foreach(f, FriendStops(lfirst(lc), DECLARED_HOPS))
-			if (((Stop *) lfirst(f))->relation == table)
-			return psprintf("Declare it to be one: %s)", call);
-	}
-	return psprintf("Declare it to be one: %s, condition => 'true'); a condition that says which facts it looks at costs less.",
-					call);
+	if (HasFriendPath(guard.merge, guard.table, read->table))
+		return psprintf("Declare it to be one: %s", AddFriendCall(guard.table->destination, read->table, NULL));
+	if (condition)
+		return psprintf("Declare it to be one: %s",
+						AddFriendCall(guard.table->destination, read->table, condition));
+	return psprintf("Declare it to be one: %s; a condition that says which facts it looks at costs less.",
+					AddFriendCall(guard.table->destination, read->table, "true"));
 }
 
 /*
  * Tell of a table that is read and no friend.
  */
 static void
-TellOf(Oid table)
+TellOfReading(TableRead *read)
 {
 	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(guard.handler));
 
-	guard.handler->harmless = lappend_oid(guard.handler->harmless, table);
+	guard.handler->harmless = lappend_oid(guard.handler->harmless, read->table);
 	MemoryContextSwitchTo(context);
-	ereport(unsound_handler == UNSOUND_ERROR ? ERROR : WARNING,
-			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-			 errmsg("handler %s of table \"%s\" reads table \"%s\", which holds no friends",
-					guard.handler->name, guard.table->name, get_rel_name(table)),
-			 errdetail("An event is replayed only if it has a friend that its fact has not met, so merges may miss what this handler would find."),
-			 errhint("%s", Advice(table))));
+	AddFinding(guard.merge, guard.table, guard.handler, true,
+			   psprintf("handler %s of table \"%s\" reads table \"%s\", which holds no friends",
+						guard.handler->name, guard.table->name, get_rel_name(read->table)),
+			   "An event is replayed only if it has a friend that its fact has not met, so merges may miss what this handler would find.",
+			   Advice(read));
 }
 
 /*
- * The tables that a statement writes to.
+ * Tell of a table whose facts are changed.
  */
-static List *
-TablesWritten(PlannedStmt *statement)
+static void
+TellOfChange(TableChange *change)
 {
-	List	   *tables = NIL;
-	ListCell   *lc;
+	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(guard.handler));
 
-	foreach(lc, statement->resultRelations)
-		tables = list_append_unique_oid(tables, WholeTable(rt_fetch(lfirst_int(lc), statement->rtable)->relid));
-	return tables;
+	guard.handler->changed = list_append_unique_oid(guard.handler->changed, change->table);
+	MemoryContextSwitchTo(context);
+	AddFinding(guard.merge, guard.table, guard.handler, true,
+			   psprintf("handler %s of table \"%s\" %s table \"%s\", which holds facts",
+						guard.handler->name, guard.table->name, change->how, get_rel_name(change->table)),
+			   guard.merge->refuses_changes ?
+			   "Facts are there to stay: to run it on everything would change what it has changed before." :
+			   "Facts are there to stay: a merge replays only some events, so that what this handler keeps there is neither what it was nor what all events together would make of it.",
+			   IgnoringHint(guard.table, guard.handler, change->table));
 }
 
 static int
@@ -234,25 +161,59 @@ TriggerDepth(void)
 }
 
 /*
- * Look at what a statement of the handler's reads.
+ * Tell of what a statement changes, unless that has been told of before.
+ */
+static void
+TellOfChanges(PlanDeeds *deeds)
+{
+	ListCell   *lc;
+
+	foreach(lc, deeds->changed)
+	{
+		TableChange *change = lfirst(lc);
+
+		if (IsFactTable(change->table) &&
+			(guard.merge->refuses_changes || !list_member_oid(guard.handler->changed, change->table)))
+			TellOfChange(change);
+	}
+}
+
+/*
+ * Look at what a statement of the handler's does.
  */
 static void
 LookAtPlan(QueryDesc *query)
 {
-	Reading		reading = {.subplans = query->estate->es_subplanstates};
-	bool		suspicious = false;
+	PlanDeeds	deeds = {0};
+	bool		suspicious = MayChange(query);
 	ListCell   *lc;
 
 	foreach(lc, query->plannedstmt->relationOids)
 		suspicious |= IsSuspicious(WholeTable(lfirst_oid(lc)));
 	if (!suspicious)
 		return;
-	reading.targets = TablesWritten(query->plannedstmt);
-	(void) CollectScans(query->planstate, &reading);
-	CollectSubplanScans(&reading);
-	foreach(lc, reading.relations)
-		if (IsSuspicious(lfirst_oid(lc)))
-		TellOf(lfirst_oid(lc));
+	ReadPlan(query, guard.table->destination,
+			 FactVariable(guard.handler->function, !IsFunction(guard.handler)), &deeds);
+	TellOfChanges(&deeds);
+	foreach(lc, deeds.read)
+	{
+		TableRead  *read = lfirst(lc);
+
+		if (IsSuspicious(read->table) && FindChange(&deeds, read->table) == NULL)
+			TellOfReading(read);
+	}
+}
+
+static bool
+IsWatched(void)
+{
+	return guard.watching && IsMerging() && !InNoForceRLSOperation() && TriggerDepth() == guard.depth;
+}
+
+static bool
+IsNoted(void)
+{
+	return notes.noting && notes.handling && TriggerDepth() == notes.depth;
 }
 
 /* Comes between a statement and the executor */
@@ -263,15 +224,58 @@ WatchStatement(QueryDesc *query, int eflags)
 		next_hook(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
-	if (guard.watching && IsMerging() && !InNoForceRLSOperation() && TriggerDepth() == guard.depth)
+	if (IsWatched())
 		LookAtPlan(query);
-	if (notes.noting && TriggerDepth() == notes.depth)
+	if (IsNoted())
 	{
 		MemoryContext context = MemoryContextSwitchTo(notes.context);
 
-		notes.tables = list_concat_unique_oid(notes.tables, TablesWritten(query->plannedstmt));
+		ReadPlan(query, notes.fact_table, notes.fact, notes.deeds);
 		MemoryContextSwitchTo(context);
 	}
+}
+
+/*
+ * Look at a TRUNCATE, which has no plan.
+ */
+static void
+LookAtTruncate(TruncateStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->relations)
+	{
+		Oid			relation = RangeVarGetRelid(lfirst(lc), NoLock, true);
+		PlanDeeds	deeds = {0};
+
+		if (!OidIsValid(relation))
+			continue;
+		AddChange(&deeds, WholeTable(relation), "truncates");
+		if (IsWatched())
+			TellOfChanges(&deeds);
+		if (IsNoted())
+		{
+			MemoryContext context = MemoryContextSwitchTo(notes.context);
+
+			AddChange(notes.deeds, WholeTable(relation), "truncates");
+			MemoryContextSwitchTo(context);
+		}
+	}
+}
+
+/* Comes between a statement that has no plan and its execution */
+static void
+WatchUtility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	if (IsA(statement->utilityStmt, TruncateStmt) && (guard.watching || notes.noting))
+		LookAtTruncate((TruncateStmt *) statement->utilityStmt);
+	if (next_utility_hook)
+		next_utility_hook(statement, text, read_only_tree, context, params, environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, params, environment, receiver,
+								completion);
 }
 
 /*
@@ -282,12 +286,14 @@ InstallGuard(void)
 {
 	next_hook = ExecutorStart_hook;
 	ExecutorStart_hook = WatchStatement;
+	next_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = WatchUtility;
 }
 
 /*
  * The tables that a handler may read: those that hold friends.
  */
-static List *
+List *
 FriendTables(Merge *merge, FactTable *table, Handler *handler)
 {
 	int			hops = friend_hops;
@@ -310,14 +316,15 @@ FriendTables(Merge *merge, FactTable *table, Handler *handler)
 }
 
 /*
- * Begin to watch a handler.
+ * Begin to watch a handler: what it changes, and perhaps what it reads.
  */
 void
-BeginGuard(Merge *merge, FactTable *table, Handler *handler)
+BeginGuard(Merge *merge, FactTable *table, Handler *handler, bool reads)
 {
-	if (unsound_handler == UNSOUND_IGNORE)
+	notes.handling = true;
+	if (unsound_handler == UNSOUND_IGNORE && !merge->refuses_changes)
 		return;
-	if (!handler->watched)
+	if (reads && !handler->watched)
 	{
 		MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(handler));
 
@@ -329,6 +336,7 @@ BeginGuard(Merge *merge, FactTable *table, Handler *handler)
 	guard.table = table;
 	guard.handler = handler;
 	guard.depth = TriggerDepth();
+	guard.reads = reads;
 	guard.watching = true;
 }
 
@@ -339,24 +347,30 @@ void
 EndGuard(void)
 {
 	guard.watching = false;
+	notes.handling = false;
 }
 
 /*
- * Note which tables a handler writes to, in a context, until EndNoting(), which
- * returns them.  Whoever does must catch errors on the way.
+ * Note what a handler of a table does, in a context, until EndNoting().  Whoever
+ * does must catch errors on the way.
  */
-void
-BeginNoting(MemoryContext context)
+PlanDeeds *
+BeginNoting(FactTable *table, Handler *handler, MemoryContext context)
 {
+	MemoryContext before = MemoryContextSwitchTo(context);
+
 	notes.noting = true;
 	notes.depth = TriggerDepth();
-	notes.tables = NIL;
+	notes.fact_table = table->destination;
+	notes.fact = FactVariable(handler->function, !IsFunction(handler));
+	notes.deeds = palloc0(sizeof(PlanDeeds));
 	notes.context = context;
+	MemoryContextSwitchTo(before);
+	return notes.deeds;
 }
 
-List *
+void
 EndNoting(void)
 {
 	notes.noting = false;
-	return notes.tables;
 }

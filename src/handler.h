@@ -10,6 +10,7 @@
 
 #include "executor/tuptable.h"
 #include "factmerge.h"
+#include "plan.h"
 
 typedef enum HandlerKind
 {
@@ -33,6 +34,7 @@ typedef struct Handler
 	char	   *events;			/* table of its mixed events, or NULL */
 	bool		watched;		/* the guard has seen it before */
 	List	   *harmless;		/* Oids: what it may read, or has been told of */
+	List	   *changed;		/* Oids: what it has been seen to change */
 } Handler;
 
 /* Whether it is a declared function, which the server does not call by itself. */
@@ -69,14 +71,18 @@ extern void HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 extern void EndHandler(HandlerRun *run);
 
 /* guard.c */
-extern void BeginGuard(Merge *merge, FactTable *table, Handler *handler);
-extern void BeginNoting(MemoryContext context);
-extern List *EndNoting(void);
+extern List *FriendTables(Merge *merge, FactTable *table, Handler *handler);
+extern bool HasFriendPath(Merge *merge, FactTable *table, Oid other);
+extern void BeginGuard(Merge *merge, FactTable *table, Handler *handler, bool reads);
+extern PlanDeeds *BeginNoting(FactTable *table, Handler *handler, MemoryContext context);
+extern void EndNoting(void);
 
 /* replay.c */
 extern void PrepareSession(Merge *merge);
 extern List *TakeTurns(Merge *merge);
 extern void RunHandler(Merge *merge, FactTable *table, Handler *handler,
+					   const char *events);
+extern void TryHandler(Merge *merge, FactTable *table, Handler *handler,
 					   const char *events);
 
 #endif							/* FACTMERGE_HANDLER_H */

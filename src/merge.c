@@ -10,7 +10,8 @@
  *	marks		the destination's facts that are in both (provenance.c),
  *	dumps		the others into the destination (dump.c, bulk.c),
  *	finds		the events that are mixed (friends.c),
- *	replays		them (replay.c).
+ *	replays		them (replay.c), and some of the others to see that nothing was
+ *				left to find (skipped.c).
  *
  * Marking comes before dumping so that the tags of copied facts can be written
  * with them.  Everything happens in the caller's transaction.  A dry run does
@@ -222,6 +223,8 @@ ReplayAndReport(Merge *merge, Counts *totals)
 	WarnOfLookalikes(merge);
 	FindMixedEvents(merge);
 	ReplayEvents(merge);
+	CheckSkippedEvents(merge);
+	DropTemporaryTables(merge);
 	NoteHorizons(merge);
 	SumCounts(merge, totals);
 	if (!merge->dry_run)

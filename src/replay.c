@@ -34,6 +34,7 @@
 
 #include "eventlog.h"
 #include "factmerge.h"
+#include "finding.h"
 #include "handler.h"
 #include "rule.h"
 
@@ -42,13 +43,21 @@ PG_FUNCTION_INFO_V1(factmerge_saturate);
 /* How many events go by between two looks at the clock of the activity */
 #define EVENTS_PER_REPORT 1000
 
+/* What handlers are watched for, see guard.c */
+typedef enum Watch
+{
+	WATCH_NOTHING,
+	WATCH_CHANGES,
+	WATCH_ALL					/* what they read, too */
+} Watch;
+
 /* Events on their way to handlers */
 typedef struct Replay
 {
 	Merge	   *merge;
 	List	   *turns;			/* of Turn: the handlers */
 	HandlerRun **runs;			/* by turn, NULL if it has not begun */
-	bool		guarded;
+	Watch		watch;
 	bool		logged;			/* an event says whose turn it is */
 	FactTable  *table;			/* of the last event's fact */
 	int64		done;
@@ -70,15 +79,27 @@ LeaveRelation(Replay *replay)
 }
 
 /*
- * Watch the handler whose turn it is, unless that is not wished for.
+ * Watch the handler whose turn it is.
  */
 static void
 Guard(Replay *replay, int number)
 {
 	Turn	   *turn = list_nth(replay->turns, number);
 
-	if (replay->guarded)
-		BeginGuard(replay->merge, turn->table, turn->handler);
+	if (replay->watch != WATCH_NOTHING)
+		BeginGuard(replay->merge, turn->table, turn->handler, replay->watch == WATCH_ALL);
+}
+
+/*
+ * A handler has run: what it should not have done may be an error, even if the handler
+ * has caught that.
+ */
+static void
+EndWatching(Replay *replay)
+{
+	EndGuard();
+	if (!replay->merge->holds_findings)
+		RaiseFindings(replay->merge);
 }
 
 /*
@@ -95,8 +116,8 @@ LeaveTable(Replay *replay)
 		Guard(replay, i);
 		EndHandler(replay->runs[i]);
 		replay->runs[i] = NULL;
+		EndWatching(replay);
 	}
-	EndGuard();
 	CommandCounterIncrement();
 	if (replay->table)
 		StopClock(replay->table, STAGE_REPLAY, &replay->start);
@@ -166,6 +187,7 @@ ReplayEvent(Datum *values, bool *nulls, void *arg)
 	{
 		Guard(replay, number);
 		HandleFact(run, replay->relation, replay->slot);
+		EndWatching(replay);
 	}
 	ExecClearTuple(replay->slot);
 	if (++replay->done % EVENTS_PER_REPORT == 0)
@@ -178,9 +200,9 @@ ReplayEvent(Datum *values, bool *nulls, void *arg)
  * a break is to the handlers as if one statement had inserted it.
  */
 static void
-RunTurns(Merge *merge, List *turns, const char *events, bool guarded)
+RunTurns(Merge *merge, List *turns, const char *events, Watch watch)
 {
-	Replay		replay = {.merge = merge,.turns = turns,.guarded = guarded};
+	Replay		replay = {.merge = merge,.turns = turns,.watch = watch};
 	ListCell   *lc;
 	List	   *tables = NIL;
 
@@ -206,7 +228,18 @@ RunHandler(Merge *merge, FactTable *table, Handler *handler, const char *events)
 {
 	Turn		turn = {table, handler};
 
-	RunTurns(merge, list_make1(&turn), events, false);
+	RunTurns(merge, list_make1(&turn), events, WATCH_CHANGES);
+}
+
+/*
+ * The same, to find out what the handler does: it is watched closely.
+ */
+void
+TryHandler(Merge *merge, FactTable *table, Handler *handler, const char *events)
+{
+	Turn		turn = {table, handler};
+
+	RunTurns(merge, list_make1(&turn), events, WATCH_ALL);
 }
 
 static int
@@ -249,7 +282,7 @@ TakeTurns(Merge *merge)
  * gives them as relation, fact and place.
  */
 static void
-RunInOrder(Merge *merge, List *turns, List *queries, bool guarded)
+RunInOrder(Merge *merge, List *turns, List *queries, Watch watch)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -262,7 +295,7 @@ RunInOrder(Merge *merge, List *turns, List *queries, bool guarded)
 						 foreach_current_index(lc) ? " UNION ALL " : "",
 						 foreach_current_index(lc), (char *) lfirst(lc));
 	appendStringInfoString(&sql, " ORDER BY 3, 4");
-	RunTurns(merge, turns, sql.data, guarded);
+	RunTurns(merge, turns, sql.data, watch);
 }
 
 /*
@@ -292,10 +325,10 @@ ReplayMixed(Merge *merge)
 		/* Facts lie in the order in which they were copied */
 		if (!logged)
 			RunTurns(merge, list_make1(turn),
-					 psprintf("%s ORDER BY relation, fact", query), true);
+					 psprintf("%s ORDER BY relation, fact", query), WATCH_ALL);
 	}
 	if (logged)
-		RunInOrder(merge, turns, queries, true);
+		RunInOrder(merge, turns, queries, WATCH_ALL);
 }
 
 /*
@@ -402,7 +435,7 @@ ReplayLogUntilSaturated(Merge *merge)
 		List	   *turns = LoggedTurns(merge, true, psprintf("g.round = %d", round), &queries);
 
 		CHECK_FOR_INTERRUPTS();
-		RunInOrder(merge, turns, queries, false);
+		RunInOrder(merge, turns, queries, WATCH_CHANGES);
 	}
 }
 
@@ -464,7 +497,11 @@ RunConstraintTriggers(Merge *merge)
 						 QualifiedRelation(table->destination));
 		AppendSideCondition(&events, merge, table, "x", SIDE_SOURCE);
 		foreach(h, ConstraintTriggers(table))
-			RunHandler(merge, table, lfirst(h), events.data);
+		{
+			Turn		turn = {table, lfirst(h)};
+
+			RunTurns(merge, list_make1(&turn), events.data, WATCH_NOTHING);
+		}
 	}
 }
 
@@ -549,7 +586,6 @@ ReplayEvents(Merge *merge)
 
 	if (any || merge->derives_while_copying)
 		CountDerived(merge);
-	DropTemporaryTables(merge);
 }
 
 /*
@@ -596,7 +632,7 @@ HandleLog(Merge *merge)
 	List	   *turns = LoggedTurns(merge, false, "true", &queries);
 
 	PlaceAllEvents(merge);
-	RunInOrder(merge, turns, queries, false);
+	RunInOrder(merge, turns, queries, WATCH_CHANGES);
 	SqlUtility("DROP TABLE " LOGGED_EVENTS);
 }
 
@@ -643,6 +679,7 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	EnterMerge(CurrentMemoryContext);
 	merge = palloc0(sizeof(Merge));
 	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->refuses_changes = true;
 	merge->search_path = LockSearchPath();
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);

@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "factmerge.h"
+#include "finding.h"
 
 PG_FUNCTION_INFO_V1(factmerge_report);
 
@@ -211,6 +212,7 @@ EndHistory(Merge *merge, Counts *totals)
 	SqlExecuteAsOwner("UPDATE factmerge.merge SET (fact_tables, elapsed, " COUNT_COLUMNS ")"
 					  " = ROW ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 					  " WHERE merge_id = $1", &args);
+	RecordFindings(merge);
 	foreach(lc, merge->tables)
 	{
 		FactTable  *table = lfirst(lc);

@@ -161,7 +161,7 @@ factmerge_trim_history(PG_FUNCTION_ARGS)
 		"UPDATE factmerge.merge AS h SET trimmed = true WHERE NOT h.trimmed AND %s",
 		"DELETE FROM factmerge.failure AS h WHERE %s",
 	};
-	static const char *const details[] = {"merge_table", "conflict"};
+	static const char *const details[] = {"merge_table", "conflict", "finding"};
 	SqlArgs		args = {0};
 	int64		count = 0;
 	int			nest_level = NewGUCNestLevel();

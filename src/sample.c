@@ -35,32 +35,59 @@ HandleSomeFacts(Check *check, void *arg)
 }
 
 /*
- * The tables that a handler writes to, as Oids.  What it raises meanwhile it will
- * raise again, and that is told of then.
+ * What a handler does.  What it raises meanwhile it will raise again, and that is
+ * told of then.
  */
-static List *
-WrittenBy(Check *check, Turn *turn)
+static PlanDeeds *
+DeedsOf(Check *check, Turn *turn)
 {
-	List	   *written = NIL;
+	PlanDeeds  *deeds = BeginNoting(turn->table, turn->handler, check->context);
 
-	BeginNoting(check->context);
 	PG_TRY();
 	{
 		(void) Try(HandleSomeFacts, check, turn, false);
 	}
 	PG_FINALLY();
 	{
-		written = EndNoting();
+		EndNoting();
 	}
 	PG_END_TRY();
 	if (OidIsValid(turn->handler->target))
-		written = list_append_unique_oid(written, turn->handler->target);
-	return written;
+		deeds->added_to = list_append_unique_oid(deeds->added_to, turn->handler->target);
+	return deeds;
+}
+
+/*
+ * Note what the handler that is checked does itself.
+ */
+static void
+TakeDeeds(Check *check, PlanDeeds *deeds)
+{
+	ListCell   *lc;
+
+	check->deeds = deeds;
+	foreach(lc, deeds->added_to)
+	{
+		FactTable  *written = FindTable(check->merge->tables, lfirst_oid(lc));
+
+		if (written)
+			check->written = list_append_unique_ptr(check->written, written);
+	}
+	foreach(lc, deeds->changed)
+	{
+		FactTable  *changed = FindTable(check->merge->tables, ((TableChange *) lfirst(lc))->table);
+
+		if (changed == NULL)
+			continue;
+		check->written = list_append_unique_ptr(check->written, changed);
+		if (check->changed == NULL)
+			check->changed = lfirst(lc);
+	}
 }
 
 /*
  * Find out which tables are derived: those that a handler or a rule of some other
- * table writes to.
+ * table adds to.
  */
 void
 FindDerivedTables(Check *check)
@@ -71,18 +98,13 @@ FindDerivedTables(Check *check)
 	foreach(lc, TakeTurns(check->merge))
 	{
 		Turn	   *turn = lfirst(lc);
+		PlanDeeds  *deeds = DeedsOf(check, turn);
 
-		foreach(o, WrittenBy(check, turn))
-		{
-			FactTable  *written = FindTable(check->merge->tables, lfirst_oid(o));
-
-			if (written == NULL)
-				continue;
-			if (written != turn->table)
-				check->derived = list_append_unique_oid(check->derived, written->destination);
-			if (turn->handler == check->handler)
-				check->written = lappend(check->written, written);
-		}
+		foreach(o, deeds->added_to)
+			if (lfirst_oid(o) != turn->table->destination && FindTable(check->merge->tables, lfirst_oid(o)))
+			check->derived = list_append_unique_oid(check->derived, lfirst_oid(o));
+		if (turn->handler == check->handler)
+			TakeDeeds(check, deeds);
 	}
 	foreach(lc, check->merge->rules)
 	{

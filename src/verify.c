@@ -334,6 +334,7 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	merge->search_path = LockSearchPath();
 	merge->dry_run = true;
+	merge->refuses_changes = true;
 	merge->verification = &verification;
 	merge->tables = DescribeSchema(schema);
 	LoadHandlers(merge->tables);

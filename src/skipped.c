@@ -1,0 +1,780 @@
+/*-------------------------------------------------------------------------
+ *
+ * skipped.c
+ *	  would events that a merge has skipped have found anything?
+ *
+ * A merge skips what friends say can find nothing, and believes them.  So when it is
+ * done, a few of the events that it has skipped are replayed after all, each handler's
+ * in a subtransaction that is taken back.  By then nothing should be left to find.
+ * What is found nevertheless is told of (finding.c), with an example, and with the
+ * declaration that would have let the merge find it.
+ *
+ * The sample is drawn at random, from the facts that only the source had and then from
+ * the others.  Of a large table only some pages are looked at.  All of it takes no more
+ * than a twentieth of the merge's time; but where that is next to nothing, a tenth of a
+ * second, and a handful of events for each handler unless these take long.
+ *
+ * A handler that has found something is given the same event again.  If it adds the
+ * same once more, then it is no friend that is missing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "eventlog.h"
+#include "finding.h"
+#include "handler.h"
+#include "rule.h"
+
+/* The share of the merge's time, and what is allowed however short that is */
+#define SHARE_OF_TIME 0.05
+#define LEAST_MILLISECONDS 100
+
+/* So many events of each handler are tried all the same, unless they take longer */
+#define HANDFUL 10
+#define MOST_FOR_HANDFUL 500
+
+/* How many pages of a table are looked at for events */
+#define PAGES_LOOKED_AT 64
+
+/* What numbers the facts that the first call adds, and the second */
+#define FIRST_CALL (-1)
+#define SECOND_CALL (-2)
+
+/* A table that a handler may add to */
+typedef struct Target
+{
+	Oid			relation;
+	FactTable  *table;
+	bool		tagged;			/* it has the provenance columns */
+	List	   *parts;			/* Oids: its partitions, or itself */
+	int64		inserts;		/* how often a row has been inserted so far */
+} Target;
+
+typedef struct SkippedEvent
+{
+	Oid			relation;
+	ItemPointerData place;
+	bool		own;			/* of a fact that only the side replayed has */
+} SkippedEvent;
+
+/* What is done to one handler, and what comes of it */
+typedef struct Trial
+{
+	Merge	   *merge;
+	Turn	   *turn;
+	List	   *targets;		/* of Target */
+	int			count;
+	SkippedEvent *events;
+	double		until;			/* milliseconds since the merge has begun */
+	int			tried;			/* the event that is or was tried last, from 1 */
+	PlanDeeds  *deeds;
+	char	   *before;			/* the transaction before which all else is written */
+
+	/* What has been found */
+	Target	   *target;			/* NULL: nothing */
+	char	   *fact;
+	bool		again;			/* it adds the same each time */
+	ErrorData  *error;
+} Trial;
+
+static double
+MillisecondsSince(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/*
+ * Draw the sample
+ */
+
+/*
+ * How many pages a table has.
+ */
+static int64
+CountPages(FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
+	return SqlFetchInt64(InvalidSnapshot,
+						 "SELECT COALESCE((SELECT pg_catalog.sum(pg_catalog.pg_relation_size(p.relid))"
+						 " FROM pg_catalog.pg_partition_tree($1) AS p), pg_catalog.pg_relation_size($1))::pg_catalog.int8",
+						 &args) / BLCKSZ;
+}
+
+/*
+ * What to look at of a table, row t, to find facts of which there are so many: all
+ * of it, or some pages.  New facts are the last ones of a table, as a rule.
+ */
+static char *
+Pages(Merge *merge, FactTable *table, int64 facts, bool new, uint32 seed)
+{
+	char	   *relation = QualifiedRelation(table->destination);
+	int64		pages = CountPages(table);
+	int64		all = Max(table->destination_facts + table->counts.copied, 1);
+	double		share = (double) facts / all;
+
+	if (pages <= PAGES_LOOKED_AT)
+		return psprintf("%s AS t", relation);
+	if (new && share < 0.25 && !table->partitioned)
+		return psprintf("(SELECT n.*, n.tableoid, n.ctid FROM %s AS n WHERE n.ctid >= '(" INT64_FORMAT ",0)') AS t",
+						relation, pages - PAGES_LOOKED_AT);
+	return psprintf("%s AS t TABLESAMPLE pg_catalog.system (%.6f) REPEATABLE (%u)", relation,
+					Min(100.0, 100.0 * PAGES_LOOKED_AT / pages / Max(share, 0.05)), seed);
+}
+
+/*
+ * SQL for the condition on fact t that its event has been replayed to a handler, or is
+ * no event of the merge's.
+ */
+static char *
+IsNoneSkipped(Merge *merge, Handler *handler, const char *t, const char *relation, const char *fact)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	if (t)
+		appendStringInfo(&sql, "(%s." MERGE_COLUMN " = " INT64_FORMAT " AND %s." PROVENANCE_COLUMN " = 'derived') IS TRUE OR ",
+						 t, merge->id, t);
+	if (handler->events == NULL)
+		appendStringInfoString(&sql, "false");
+	else
+		appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS e WHERE e.relation = %s AND e.fact = %s%s)",
+						 handler->events, relation, fact, handler->found_from_this ? "" : " AND NOT e.in_both");
+	return sql.data;
+}
+
+/*
+ * SQL for at most so many skipped events of a handler, in random order; of facts that
+ * only one side has, or of the others.
+ */
+static char *
+SkippedEvents(Merge *merge, Turn *turn, bool own, int most, uint32 seed)
+{
+	FactTable  *table = turn->table;
+	StringInfoData side;
+	const char *order = "pg_catalog.hashint8extended(factmerge.fact_number(%s.tableoid, %s.ctid), %u)";
+
+	if (FindEventLog(merge->tables))
+		return psprintf("SELECT g.relation, g.fact, g.own FROM " LOGGED_EVENTS " AS g WHERE g.target = %d AND g.round = 0"
+						" AND %s g.own AND NOT (%s)%s ORDER BY pg_catalog.hashint8extended(g.place, %u) LIMIT %d",
+						table->position, own ? "" : "NOT",
+						IsNoneSkipped(merge, turn->handler, NULL, "g.relation", "g.fact"),
+						OnlyWhen(table, turn->handler, "g.relation", "g.fact"), seed, most);
+	initStringInfo(&side);
+	if (own)
+		AppendSideCondition(&side, merge, table, "t", merge->from_destination ? SIDE_DESTINATION : SIDE_SOURCE);
+	else
+		AppendSideCondition(&side, merge, table, "t", SIDE_BOTH);
+	return psprintf("SELECT t.tableoid AS relation, t.ctid AS fact, %s AS own FROM %s WHERE %s AND NOT (%s)%s"
+					" ORDER BY %s LIMIT %d", own ? "true" : "false",
+					Pages(merge, table, own ? table->counts.copied : table->counts.in_both, own && !merge->from_destination, seed),
+					side.data, IsNoneSkipped(merge, turn->handler, "t", "t.tableoid", "t.ctid"),
+					OnlyWhen(table, turn->handler, "t.tableoid", "t.ctid"),
+					psprintf(order, "t", "t", seed), most);
+}
+
+static void
+TakeEvent(Datum *values, bool *nulls, void *arg)
+{
+	Trial	   *trial = arg;
+	SkippedEvent *event = &trial->events[trial->count++];
+
+	event->relation = DatumGetObjectId(values[0]);
+	event->place = *(ItemPointer) DatumGetPointer(values[1]);
+	event->own = DatumGetBool(values[2]);
+}
+
+/*
+ * Draw the events for a trial.
+ */
+static void
+DrawEvents(Trial *trial)
+{
+	uint32		seed = check_skipped_seed >= 0 ? (uint32) check_skipped_seed :
+		pg_prng_uint32(&pg_global_prng_state) >> 1;
+
+	trial->events = palloc0(sizeof(SkippedEvent) * check_skipped);
+	SqlForEachRow(trial->merge->snapshot,
+				  psprintf("SELECT q.relation, q.fact, q.own FROM ((%s) UNION ALL (%s)) AS q"
+						   " LIMIT %d",
+						   SkippedEvents(trial->merge, trial->turn, true, check_skipped - check_skipped / 4, seed),
+						   SkippedEvents(trial->merge, trial->turn, false, check_skipped, seed), check_skipped),
+				  NULL, TakeEvent, trial);
+}
+
+/*
+ * Try it out
+ */
+
+/*
+ * How often a row has been inserted into a table in this transaction.
+ */
+static int64
+InsertsInto(Target *target)
+{
+	int64		count = 0;
+	ListCell   *lc;
+
+	foreach(lc, target->parts)
+		count += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_tuples_inserted,
+												   ObjectIdGetDatum(lfirst_oid(lc))));
+	return count;
+}
+
+/*
+ * Whether rows may have been inserted into a table since the last look.
+ */
+static bool
+HasInserts(Target *target)
+{
+	int64		before = target->inserts;
+
+	target->inserts = InsertsInto(target);
+	return !pgstat_track_counts || target->inserts != before;
+}
+
+/*
+ * SQL for what a fact says, short enough to be told; without keys that the database
+ * has drawn for it.
+ */
+static char *
+TextOfFact(FactTable *table, const char *row, bool derived)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "pg_catalog.left((" FACT_AS_JSON("%s.*"), row);
+	foreach(lc, table->columns)
+		if (derived && ((Column *) lfirst(lc))->new_value)
+			appendStringInfo(&sql, " - %s::pg_catalog.text", quote_literal_cstr(((Column *) lfirst(lc))->name));
+	appendStringInfoString(&sql, ")::pg_catalog.text, 500)");
+	return sql.data;
+}
+
+/*
+ * A fact that a call has added to a table; NULL if there is none.
+ */
+static char *
+FactAddedTo(Trial *trial, Target *target, int call)
+{
+	char	   *condition = target->tagged ?
+		psprintf("x." MERGE_COLUMN " = %d AND x." PROVENANCE_COLUMN " = 'derived'", call) :
+		psprintf("NOT %s", WrittenBefore("x", trial->before));
+	char	  **row = SqlFetchRow(trial->merge->snapshot,
+								  psprintf("SELECT %s FROM %s AS x WHERE %s LIMIT 1",
+										   TextOfFact(target->table, "x", true), QualifiedRelation(target->relation),
+										   condition), NULL);
+
+	return row ? row[0] : NULL;
+}
+
+/*
+ * Look for facts that a call has added, first where the handler itself adds them.
+ */
+static bool
+FindAdded(Trial *trial, int call)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, trial->targets)
+	{
+		Target	   *target = lfirst(lc);
+		bool		direct = list_member_oid(trial->deeds->added_to, target->relation);
+		char	   *fact;
+
+		if (!HasInserts(target) || (trial->target && call == FIRST_CALL && !direct))
+			continue;
+		fact = FactAddedTo(trial, target, call);
+		if (fact == NULL)
+			continue;
+		found = true;
+		if (call == FIRST_CALL && (trial->target == NULL || direct))
+		{
+			trial->target = target;
+			trial->fact = fact;
+		}
+	}
+	return found;
+}
+
+/*
+ * Give a handler one event, in a session as in a replay.
+ */
+static void
+Call(Trial *trial, SkippedEvent *event, int call)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	PrepareSession(trial->merge);
+	BeginDeriving(call);
+	TryHandler(trial->merge, trial->turn->table, trial->turn->handler,
+			   psprintf("SELECT %u::pg_catalog.oid, '(%u,%u)'::pg_catalog.tid", event->relation,
+						ItemPointerGetBlockNumberNoCheck(&event->place),
+						ItemPointerGetOffsetNumberNoCheck(&event->place)));
+	EndDeriving();
+	AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * Whether there is time for one more event: for the first of either kind in any case,
+ * and for a handful unless they take long.
+ */
+static bool
+HasTimeFor(Trial *trial, int event, double start)
+{
+	double		now = MillisecondsSince(trial->merge->start);
+
+	return event == 0 || trial->events[event].own != trial->events[event - 1].own ||
+		now < trial->until || (event < HANDFUL && now < start + MOST_FOR_HANDFUL);
+}
+
+/* The work: give the handler one event after the other until it finds something */
+static void
+TryEvents(void *arg)
+{
+	Trial	   *trial = arg;
+	double		start = MillisecondsSince(trial->merge->start);
+	ListCell   *lc;
+
+	trial->before = psprintf(UINT64_FORMAT, U64FromFullTransactionId(ReadNextFullTransactionId()));
+	foreach(lc, trial->targets)
+		((Target *) lfirst(lc))->inserts = InsertsInto(lfirst(lc));
+	for (int i = 0; i < trial->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!HasTimeFor(trial, i, start))
+			continue;
+		trial->tried = i + 1;
+		Call(trial, &trial->events[i], FIRST_CALL);
+		if (!FindAdded(trial, FIRST_CALL))
+			continue;
+		Call(trial, &trial->events[i], SECOND_CALL);
+		trial->again = FindAdded(trial, SECOND_CALL);
+		break;
+	}
+}
+
+/*
+ * Try a handler with events in a subtransaction, and take back what it does.  What it
+ * says meanwhile is not meant for anybody.
+ */
+static void
+TryOut(Trial *trial)
+{
+	int			nest_level = NewGUCNestLevel();
+	Merge	   *merge = trial->merge;
+
+	merge->holds_findings = true;
+	SetLocally("client_min_messages", "error");
+	trial->deeds = BeginNoting(trial->turn->table, trial->turn->handler, CurrentMemoryContext);
+	PG_TRY();
+	{
+		trial->error = TryInSubtransaction(TryEvents, trial, false);
+	}
+	PG_FINALLY();
+	{
+		EndNoting();
+		EndGuard();
+		EndDeriving();
+		merge->holds_findings = false;
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(true, nest_level);
+	if (trial->error && ERRCODE_TO_CATEGORY(trial->error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(trial->error);
+}
+
+/*
+ * What has come of it, in words
+ */
+
+/*
+ * Whether a table of the source is known to lack a handler.
+ */
+static bool
+SourceLacks(FactTable *table, Handler *handler)
+{
+	SqlArgs		args = {0};
+
+	if (get_rel_relkind(table->source) != RELKIND_RELATION &&
+		get_rel_relkind(table->source) != RELKIND_PARTITIONED_TABLE)
+		return false;
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(table->source));
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(handler->name));
+	SqlAddTextArg(&args, get_func_name(handler->function));
+	return SqlFetchRow(InvalidSnapshot, IsFunction(handler) ?
+					   "SELECT 1 FROM factmerge.handler AS h WHERE h.fact_table = $1::pg_catalog.regclass"
+					   " AND pg_catalog.right(h.handler, pg_catalog.length($3) + 1) IN ('.' || $3, $3 || '\"')" :
+					   "SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = $1 AND t.tgname::pg_catalog.text = $2"
+					   " AND t.tgenabled <> 'D'", &args) == NULL;
+}
+
+/*
+ * Which of the tables that a handler has read hold what it has combined the event's
+ * fact with: those that no friend can be in, else those that no foreign key joins with
+ * the fact's own, else all.
+ */
+static List *
+TablesCombined(Trial *trial, List *friends)
+{
+	FactTable  *table = trial->turn->table;
+	List	   *next_door = NIL;
+	List	   *candidates[3] = {NIL, NIL, NIL};
+	ListCell   *lc;
+
+	foreach(lc, table->references)
+		next_door = lappend_oid(next_door, ((Reference *) lfirst(lc))->target_relation);
+	foreach(lc, table->referrers)
+		next_door = lappend_oid(next_door, ((Reference *) lfirst(lc))->table->destination);
+	foreach(lc, trial->deeds->read)
+	{
+		TableRead  *read = lfirst(lc);
+
+		if (FindTable(trial->merge->tables, read->table) == NULL &&
+			FindTable(trial->merge->others, read->table) == NULL)
+			continue;
+		if (!list_member_oid(friends, read->table))
+			candidates[0] = lappend(candidates[0], read);
+		else if (read->table == table->destination || !list_member_oid(next_door, read->table))
+			candidates[1] = lappend(candidates[1], read);
+		candidates[2] = lappend(candidates[2], read);
+	}
+	return candidates[0] ? candidates[0] : candidates[1] ? candidates[1] : candidates[2];
+}
+
+/*
+ * Append the declaration that makes those facts of a table friends that a handler has
+ * read; what foreign keys lead to, if none of the table has been a friend.
+ */
+static void
+AppendFriendCall(StringInfo sql, Trial *trial, TableRead *read, List *friends)
+{
+	Turn	   *turn = trial->turn;
+	char	   *condition = ReadCondition(read);
+	bool		by_path = condition == NULL && !list_member_oid(friends, read->table) &&
+		HasFriendPath(trial->merge, turn->table, read->table);
+
+	appendStringInfoString(sql, AddFriendCall(turn->table->destination, read->table,
+											  condition || by_path ? condition : "true"));
+	if (condition == NULL && !by_path)
+		appendStringInfoString(sql, " (a condition that says which facts it looks at costs less)");
+	if (turn->handler->friends && !list_member_oid(turn->handler->friends, read->table))
+		appendStringInfoString(sql, ", and name the table among the friends of the handler in factmerge_add_handler()");
+}
+
+/*
+ * The declarations that let events be replayed which have to do with facts of these
+ * tables.
+ */
+static char *
+FriendCalls(Trial *trial, List *combined, List *friends)
+{
+	StringInfoData sql;
+	bool		first = true;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, combined)
+	{
+		AppendSeparator(&sql, "; ", &first);
+		AppendFriendCall(&sql, trial, lfirst(lc), friends);
+	}
+	return sql.data;
+}
+
+/*
+ * How to let a handler find what it finds from facts that are in both.
+ */
+static char *
+FromThisAdvice(Trial *trial)
+{
+	Handler    *handler = trial->turn->handler;
+
+	if (IsFunction(handler))
+		return "Declare it with found_from => 'this' in factmerge_add_handler()";
+	return "Let the other facts that it combines set it off, too, by triggers of their tables, or declare it as a function by factmerge_add_handler() with found_from => 'this', or as a rule";
+}
+
+/*
+ * How to complete the destination now.
+ */
+static char *
+CompletingAdvice(Trial *trial, bool safe)
+{
+	Merge	   *merge = trial->merge;
+
+	if (merge->dry_run)
+		return "";
+	return psprintf(safe ? " What is missing by now is added by SELECT %s(%s)." :
+					" What is missing by now is added by SELECT %s(%s), as soon as the other handlers that this merge warns of are mended or left out.",
+					quote_qualified_identifier(TypeSchema(ProvenanceType()), "factmerge_saturate"),
+					quote_literal_cstr(merge->destination));
+}
+
+/*
+ * What to do about a handler that has found something.
+ */
+static char *
+AdviceFor(Trial *trial, bool safe)
+{
+	Turn	   *turn = trial->turn;
+	List	   *friends = FriendTables(trial->merge, turn->table, turn->handler);
+	List	   *combined = TablesCombined(trial, friends);
+	char	   *advice;
+
+	if (trial->again)
+		return psprintf("If it derives nothing, leave it out: %s. Otherwise let it add only what is not there yet (ON CONFLICT DO NOTHING).",
+						IgnoringCall(turn->table, turn->handler));
+	if (combined == NIL)
+		advice = psprintf("It looks at no other fact, so that this was missing before the merge.");
+	else if (trial->events[trial->tried - 1].own)
+		advice = psprintf("Declare what it looks at to be friends, before the next merge: %s.", 
+						  FriendCalls(trial, combined, friends));
+	else
+		advice = psprintf("%s.", FromThisAdvice(trial));
+	return psprintf("%s%s", advice, CompletingAdvice(trial, safe));
+}
+
+/*
+ * The event that was tried last, for people.
+ */
+static char *
+EventText(Trial *trial)
+{
+	SkippedEvent *event = &trial->events[trial->tried - 1];
+	char	  **row = SqlFetchRow(trial->merge->snapshot,
+								  psprintf("SELECT %s FROM %s AS t WHERE t.tableoid = %u AND t.ctid = '(%u,%u)'",
+										   TextOfFact(trial->turn->table, "t", false),
+										   QualifiedRelation(trial->turn->table->destination), event->relation,
+										   ItemPointerGetBlockNumberNoCheck(&event->place),
+										   ItemPointerGetOffsetNumberNoCheck(&event->place)), NULL);
+
+	return row ? row[0] : "a fact";
+}
+
+/*
+ * Tell of a handler that has found something.
+ */
+static void
+TellOfFound(Trial *trial, bool safe)
+{
+	Turn	   *turn = trial->turn;
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "For %s, which %s, it %s %s to table \"%s\".", EventText(trial),
+					 trial->events[trial->tried - 1].own ? "was skipped" : "is in both and was skipped",
+					 trial->again ? "adds, as often as it is called," : "would add", trial->fact,
+					 get_rel_name(trial->target->relation));
+	/* What it reads is part of that */
+	if (turn->handler->changed == NIL)
+		ForgetHeldFindings(trial->merge, turn->handler);
+	if (!trial->again && SourceLacks(turn->table, turn->handler))
+		appendStringInfo(&detail, " Table %s has no such handler: what follows from the source's facts alone may be missing, too.",
+						 QualifiedRelation(turn->table->source));
+	AddFinding(trial->merge, turn->table, turn->handler, true,
+			   psprintf(trial->again ? "handler %s of table \"%s\" adds facts each time that it is called" :
+						"handler %s of table \"%s\" would find facts that this merge has missed",
+						turn->handler->name, turn->table->name),
+			   detail.data, AdviceFor(trial, safe));
+}
+
+/*
+ * Tell of a handler that has raised an error, which is none of the merge.
+ */
+static void
+TellOfError(Trial *trial)
+{
+	Turn	   *turn = trial->turn;
+	char	   *advice = trial->error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ?
+		"Let it add only what is not there yet (ON CONFLICT DO NOTHING)." :
+		psprintf("Try it out: SELECT * FROM %s(%s, %s).",
+				 quote_qualified_identifier(TypeSchema(ProvenanceType()), "factmerge_check_handler"),
+				 quote_literal_cstr(turn->handler->name),
+				 quote_literal_cstr(QualifiedRelation(turn->table->destination)));
+
+	AddFinding(trial->merge, turn->table, turn->handler, false,
+			   psprintf("handler %s of table \"%s\" fails for an event that was skipped",
+						turn->handler->name, turn->table->name),
+			   psprintf("For %s it says: %s", EventText(trial), trial->error->message),
+			   advice);
+}
+
+/*
+ * The whole of it
+ */
+
+/*
+ * The tables that a handler may add to, as far as facts are in them.
+ */
+static List *
+Targets(Merge *merge)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, list_concat(list_copy(merge->tables), merge->others))
+	{
+		FactTable  *table = lfirst(lc);
+		Target	   *target = palloc0(sizeof(Target));
+
+		target->relation = table->destination;
+		target->table = table;
+		target->tagged = list_member_ptr(merge->tables, table);
+		target->parts = table->partitioned ?
+			find_all_inheritors(table->destination, NoLock, NULL) : list_make1_oid(table->destination);
+		targets = lappend(targets, target);
+	}
+	return targets;
+}
+
+/*
+ * Let the sequences that handlers draw from be as they were afterwards, as far as
+ * nobody else is using them.
+ */
+static void
+LockIdleSequences(Merge *merge)
+{
+	ListCell   *lc;
+	ListCell   *c;
+
+	foreach(lc, merge->tables)
+		foreach(c, ((FactTable *) lfirst(lc))->columns)
+	{
+		Oid			sequence = ((Column *) lfirst(c))->sequence;
+
+		if (OidIsValid(sequence) && ConditionalLockRelationOid(sequence, ShareRowExclusiveLock))
+			LockSequence(sequence);
+	}
+}
+
+/*
+ * Try out all handlers, each in its share of the time; returns the trials.
+ */
+static List *
+TryAll(Merge *merge)
+{
+	List	   *targets = Targets(merge);
+	List	   *turns = TakeTurns(merge);
+	List	   *trials = NIL;
+	double		end = MillisecondsSince(merge->start);
+	ListCell   *lc;
+
+	end += Max(end * SHARE_OF_TIME, LEAST_MILLISECONDS);
+	foreach(lc, turns)
+	{
+		Trial	   *trial = palloc0(sizeof(Trial));
+		double		now = MillisecondsSince(merge->start);
+
+		trial->merge = merge;
+		trial->turn = lfirst(lc);
+		trial->targets = targets;
+		trial->until = now + (end - now) / (list_length(turns) - foreach_current_index(lc));
+		if (trial->turn->table->counts.events == 0 || StopsAnyway(merge, trial->turn->handler))
+			continue;
+		ReportActivity(merge, trial->turn->table, "checking events of");
+		DrawEvents(trial);
+		if (trial->count > 0)
+			TryOut(trial);
+		trials = lappend(trials, trial);
+	}
+	return trials;
+}
+
+/* The work: try out all handlers; the trials go to *arg */
+static void
+TryAllAndForget(Merge *merge, void *arg)
+{
+	LockIdleSequences(merge);
+	(void) EnableRuleTriggers(merge->rules);
+	*(List **) arg = TryAll(merge);
+}
+
+/*
+ * Whether it does no harm to run all handlers on everything, as far as is known.
+ */
+static bool
+IsSafeToSaturate(List *trials)
+{
+	ListCell   *lc;
+
+	foreach(lc, trials)
+	{
+		Trial	   *trial = lfirst(lc);
+
+		if (trial->again || trial->error || trial->turn->handler->changed)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether there is anything of which events could have been skipped wrongly.
+ */
+static bool
+IsWorthwhile(Merge *merge)
+{
+	bool		handlers = false;
+	bool		news = false;
+	ListCell   *lc;
+
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		handlers |= table->handlers != NIL;
+		news |= table->counts.copied > 0 || table->inexact > 0;
+	}
+	return handlers && news;
+}
+
+/*
+ * Replay a sample of the events that the merge has skipped, take that back, and tell
+ * of what it would have found.
+ */
+void
+CheckSkippedEvents(Merge *merge)
+{
+	MemoryContext context;
+	MemoryContext before;
+	List	   *trials = NIL;
+	bool		safe;
+	ListCell   *lc;
+
+	if (check_skipped == 0 || unsound_handler == UNSOUND_IGNORE || !IsWorthwhile(merge))
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "factmerge skipped events", ALLOCSET_DEFAULT_SIZES);
+	before = MemoryContextSwitchTo(context);
+	DoAndTakeBack(TryAllAndForget, merge, &trials);
+	safe = IsSafeToSaturate(trials);
+	foreach(lc, trials)
+	{
+		if (((Trial *) lfirst(lc))->error)
+			TellOfError(lfirst(lc));
+		else if (((Trial *) lfirst(lc))->target)
+			TellOfFound(lfirst(lc), safe);
+	}
+	RaiseFindings(merge);
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
+}
