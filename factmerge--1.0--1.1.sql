@@ -70,6 +70,8 @@ AS 'MODULE_PATHNAME', 'factmerge_unignore_triggers'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_unignore_triggers(name) IS
 'takes back factmerge_ignore_triggers(), and factmerge_ignore_trigger() for all triggers of a schema; returns how many were ignored. Errors: no such schema, not the owner of a fact table';
+COMMENT ON FUNCTION factmerge_check_handler(text, regclass, integer) IS
+'tries out on real facts whether a handler, a trigger or a declared function, keeps its contract: adding twice changes nothing; any order of arrival gives the same; each derivation is found whichever of its facts arrives last; whatever it combines is a friend, or else the declaration that is missing; it only adds facts. A sample of about that many facts, which hang together by foreign keys, arrives again and again in tables that are emptied in a subtransaction; everything is taken back. Returns a row for each promise: passed is null if it has not been tried, and detail says why. fact_table is needed if several tables have a handler of the name. Locks the fact tables until the end of the transaction, as TRUNCATE does. Errors: no such handler, not the owner of the fact tables, a sample below 1 or above 10000';
 COMMENT ON FUNCTION factmerge_ignore_trigger(regclass, name) IS
 'declares that an AFTER INSERT trigger derives nothing (it audits, notifies, keeps a counter), so that no merge replays events to it; with null, all that the table has by now. A trigger that is created later is a handler. Errors: no such trigger, not the owner';
 COMMENT ON FUNCTION factmerge_unignore_trigger(regclass, name) IS

@@ -297,6 +297,38 @@ DROP TRIGGER offers_of_licence ON joint.licence;
 SELECT "check", passed, regexp_replace(detail, '^.* (when licence|in order) .*', '... \1 ...') AS detail FROM factmerge_check_handler('offers_of_need');
 SELECT "check", passed FROM factmerge_check_handler('offers_of_supplier');
 
+-- What is declared is a friend, by a condition or for the handler alone; one that changes facts, or may
+SELECT factmerge_add_friend('joint.need', 'joint.supplier', condition => 'fact.part = friend.part');
+SELECT "check", passed, detail FROM factmerge_check_handler('offers_of_need') WHERE "check" LIKE 'whatever%';
+SELECT factmerge_add_friend('joint.need', 'joint.licence', condition => 'true');
+SELECT "check", passed, detail FROM factmerge_check_handler('offers_of_need') WHERE "check" LIKE 'whatever%';
+SELECT factmerge_drop_friend('joint.need', 'joint.licence');
+SELECT factmerge_drop_friend('joint.need', 'joint.supplier');
+CREATE FUNCTION joint.may_change() RETURNS trigger LANGUAGE plpgsql SET search_path = joint AS $$
+BEGIN
+    -- No UPDATE yet
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM FROM licence FOR UPDATE;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER may_change AFTER INSERT ON joint.licence FOR EACH ROW EXECUTE FUNCTION joint.may_change();
+SELECT "check", passed, detail FROM factmerge_check_handler('may_change') WHERE "check" LIKE 'it only%';
+CREATE OR REPLACE FUNCTION joint.may_change() RETURNS trigger LANGUAGE plpgsql SET search_path = joint AS $$
+BEGIN
+    IF NEW.firm = 'none' THEN
+        DELETE FROM offer WHERE firm = NEW.firm;
+    END IF;
+    RETURN NULL;
+END $$;
+SELECT "check", passed, detail FROM factmerge_check_handler('may_change') WHERE "check" LIKE 'it only%';
+INSERT INTO joint.licence VALUES ('none');
+SELECT "check", passed, detail FROM factmerge_check_handler('may_change') WHERE "check" LIKE 'it only%';
+DELETE FROM joint.licence;
+SELECT "check", passed, detail FROM factmerge_check_handler('may_change') WHERE "check" LIKE 'it only%';
+DROP TRIGGER may_change ON joint.licence;
+INSERT INTO joint.licence SELECT 'firm ' || i FROM generate_series(0, 1) i;
+
 -- Cancelled, it leaves nothing behind either, not even inside a block that goes on
 CREATE FUNCTION joint.offers_of_licence_slowly() RETURNS trigger LANGUAGE plpgsql SET search_path = joint AS $$
 BEGIN

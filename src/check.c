@@ -10,7 +10,8 @@
  * the same.  All of this is taken back in the end.
  *
  * sample.c draws the sample, arrival.c lets it arrive, outcome.c tells what has been
- * derived, and experiment.c says in which orders.  Here is what comes before and
+ * derived, experiment.c says in which orders, and companion.c tries whether it is friends
+ * that are combined.  Here is what comes before and
  * after: which handler is meant, and the verdicts.
  *
  *-------------------------------------------------------------------------
@@ -256,6 +257,73 @@ JudgeOrders(Check *check, FunctionCallInfo fcinfo, const char *promise, bool las
 }
 
 /*
+ * Why nothing can be said of what the handler combines, or NULL.
+ */
+static const char *
+WhyNotCombined(Check *check)
+{
+	if (check->changed)
+		return "it does not only add facts";
+	if (check->no_friend || check->companioned > 0)
+		return NULL;
+	if (!list_member_ptr(check->arriving, check->table))
+		return psprintf("facts of table %s follow from others, and do not arrive by themselves",
+						quote_identifier(check->table->name));
+	return psprintf("nothing follows when one of %d facts of table %s arrives", check->events_tried,
+					quote_identifier(check->table->name));
+}
+
+static void
+JudgeCompanions(Check *check, FunctionCallInfo fcinfo, const char *untried)
+{
+	const char *promise = "whatever it combines is a friend";
+
+	if (untried == NULL)
+		untried = WhyNotCombined(check);
+	if (untried)
+		ReturnCheck(fcinfo, promise, false, false, untried);
+	else
+		ReturnCheck(fcinfo, promise, true, check->no_friend == NULL, check->no_friend ? check->no_friend :
+					psprintf("what follows when one of %d facts arrives takes no others than friends", check->companioned));
+}
+
+/*
+ * Whether a handler's text has a statement that changes rows, as far as can be told from
+ * words: without comments, row locks, and the names of events.
+ */
+static bool
+MentionsChanges(Handler *handler)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(handler->function));
+	return SqlFetchRow(InvalidSnapshot,
+					   "SELECT 1 FROM pg_catalog.pg_proc AS p WHERE p.oid = $1 AND pg_catalog.regexp_replace(p.prosrc,"
+					   " $$--[^\n]*|/\\*.*?\\*/|\\mfor\\s+(no\\s+key\\s+)?update\\M|'(insert|update|delete|truncate)'$$, ' ', 'gi')"
+					   " ~* $$\\m(update|delete|truncate|merge)\\M$$", &args) != NULL;
+}
+
+static void
+JudgeAddingOnly(Check *check, FunctionCallInfo fcinfo)
+{
+	const char *promise = "it only adds facts";
+
+	if (check->changed)
+		ReturnCheck(fcinfo, promise, true, false,
+					psprintf("%s table %s", check->changed->how,
+							 quote_identifier(get_rel_name(check->changed->table))));
+	else if (check->failure)
+		ReturnCheck(fcinfo, promise, false, false, psprintf("it fails: %s", check->failure));
+	else if (MentionsChanges(check->handler) && (!check->handled || check->deeds->changed == NIL))
+		ReturnCheck(fcinfo, promise, false, false,
+					check->handled ? "its text has statements that change rows, which no fact has set off" :
+					"its text has statements that change rows, and there are no facts to try it on");
+	else
+		ReturnCheck(fcinfo, promise, check->handled, true,
+					check->handled ? "no statement of it has changed a fact" : "there are no facts to try it on");
+}
+
+/*
  * Return a row for each promise.
  */
 static void
@@ -265,10 +333,13 @@ ReturnVerdicts(Check *check, FunctionCallInfo fcinfo)
 		"adding twice changes nothing", "any order of arrival gives the same", "found from each participant"
 	};
 	const char *untried = WhyUntried(check);
+	const char *uncombined = untried;
 	int			promise = 0;
 
 	if (untried == NULL)
 		JudgeAddingAgain(check, fcinfo, promises[promise++]);
+	if (untried == NULL && check->changed)
+		untried = "it does not only add facts";
 	if (untried == NULL && check->handler->found_from_this)
 		untried = "it is declared to find derivations from facts of its table only";
 	if (untried == NULL)
@@ -278,6 +349,8 @@ ReturnVerdicts(Check *check, FunctionCallInfo fcinfo)
 	}
 	while (promise < (int) lengthof(promises))
 		ReturnCheck(fcinfo, promises[promise++], false, false, untried);
+	JudgeCompanions(check, fcinfo, uncombined);
+	JudgeAddingOnly(check, fcinfo);
 }
 
 /*

@@ -52,6 +52,11 @@ typedef struct Check
 	SqlStatement **arrive;		/* by a table's position: fact $1 arrives */
 
 	char	   *again;			/* what adding twice has changed, or NULL */
+	bool		handled;		/* the handler has been run on facts */
+	char	   *failure;		/* what it has raised then, or NULL */
+	int			events_tried;	/* for what it combines, see companion.c */
+	int			companioned;	/* from how many of these something followed */
+	char	   *no_friend;		/* what it combines that is no friend, or NULL */
 	List	   *outcomes;		/* of Outcome */
 	char	  **all;			/* what has been derived in any order, sorted */
 	int			all_count;
@@ -82,6 +87,11 @@ extern char *FirstMissing(char **texts, int count, char **others,
 /* experiment.c */
 extern char *Try(void (*work) (Check *check, void *arg), Check *check,
 				 void *arg, bool keep);
+extern void ForgetArrivals(Check *check);
+extern void HandleAllAgain(Check *check);
 extern void Experiment(Merge *merge, void *arg);
+
+/* companion.c */
+extern void TryCompanions(Check *check);
 
 #endif							/* FACTMERGE_CHECK_H */

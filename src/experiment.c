@@ -87,7 +87,7 @@ HandleTurn(Check *check, void *arg)
  * Let all handlers handle once more what is there; those that raise an error leave
  * it as it is.
  */
-static void
+void
 HandleAllAgain(Check *check)
 {
 	ListCell   *lc;
@@ -97,8 +97,8 @@ HandleAllAgain(Check *check)
 }
 
 /* Nothing of the sample has arrived yet */
-static void
-Forget(Check *check)
+void
+ForgetArrivals(Check *check)
 {
 	for (int i = 0; i < check->count; i++)
 		check->sample[i].here = false;
@@ -114,7 +114,7 @@ ArriveInOrder(Check *check, void *arg)
 {
 	Order	   *order = arg;
 
-	Forget(check);
+	ForgetArrivals(check);
 	if (order->last >= 0)
 	{
 		Arrive(check, order->numbers, order->count - 1);
@@ -153,7 +153,7 @@ AddAgain(Check *check, void *arg)
 	char	   *difference;
 	int			round = 0;
 
-	Forget(check);
+	ForgetArrivals(check);
 	Arrive(check, ((Order *) arg)->numbers, ((Order *) arg)->count);
 	HandleAllAgain(check);
 	after = CollectDerived(check);
@@ -314,6 +314,8 @@ TryEverything(Check *check)
 			(TryOrders(check, &random) && TryEachLast(check, &random));
 	} while (!all_here);
 	UniteOutcomes(check);
+	if (check->changed == NULL)
+		TryCompanions(check);
 }
 
 /* The work: everything, in a subtransaction that is taken back */

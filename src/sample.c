@@ -39,13 +39,13 @@ HandleSomeFacts(Check *check, void *arg)
  * told of then.
  */
 static PlanDeeds *
-DeedsOf(Check *check, Turn *turn)
+DeedsOf(Check *check, Turn *turn, char **failure)
 {
 	PlanDeeds  *deeds = BeginNoting(turn->table, turn->handler, check->context);
 
 	PG_TRY();
 	{
-		(void) Try(HandleSomeFacts, check, turn, false);
+		*failure = Try(HandleSomeFacts, check, turn, false);
 	}
 	PG_FINALLY();
 	{
@@ -98,13 +98,18 @@ FindDerivedTables(Check *check)
 	foreach(lc, TakeTurns(check->merge))
 	{
 		Turn	   *turn = lfirst(lc);
-		PlanDeeds  *deeds = DeedsOf(check, turn);
+		char	   *failure = NULL;
+		PlanDeeds  *deeds = DeedsOf(check, turn, &failure);
 
 		foreach(o, deeds->added_to)
 			if (lfirst_oid(o) != turn->table->destination && FindTable(check->merge->tables, lfirst_oid(o)))
 			check->derived = list_append_unique_oid(check->derived, lfirst_oid(o));
-		if (turn->handler == check->handler)
-			TakeDeeds(check, deeds);
+		if (turn->handler != check->handler)
+			continue;
+		TakeDeeds(check, deeds);
+		check->failure = failure;
+		check->handled = SqlFetchRow(InvalidSnapshot, psprintf("%s LIMIT 1", AllEvents(turn->table, turn->handler)),
+									 NULL) != NULL && !StopsAnyway(check->merge, turn->handler);
 	}
 	foreach(lc, check->merge->rules)
 	{
