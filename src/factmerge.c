@@ -99,7 +99,7 @@ _PG_init(void)
 	DefineCustomIntVariable("factmerge.check_skipped",
 							"How many skipped events of each handler a merge replays to see whether they would have found anything.",
 							"They are drawn at random, and what they find is taken back and told of; 0 checks none. At most a twentieth of the merge's time is spent on that.",
-							&check_skipped, 100, 0, 100000, PGC_USERSET, 0,
+							&check_skipped, 100, 0, 1000000, PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("factmerge.check_skipped_seed",
 							"What the choice of skipped events to be checked begins with.",

@@ -49,6 +49,9 @@
 /* How many pages of a table are looked at for events */
 #define PAGES_LOOKED_AT 64
 
+/* How many events there is room for to begin with */
+#define EVENTS_AT_FIRST 128
+
 /* What numbers the facts that the first call adds, and the second */
 #define FIRST_CALL (-1)
 #define SECOND_CALL (-2)
@@ -77,6 +80,7 @@ typedef struct Trial
 	Turn	   *turn;
 	List	   *targets;		/* of Target */
 	int			count;
+	int			room;
 	SkippedEvent *events;
 	double		until;			/* milliseconds since the merge has begun */
 	int			tried;			/* the event that is or was tried last, from 1 */
@@ -195,8 +199,14 @@ static void
 TakeEvent(Datum *values, bool *nulls, void *arg)
 {
 	Trial	   *trial = arg;
-	SkippedEvent *event = &trial->events[trial->count++];
+	SkippedEvent *event;
 
+	if (trial->count == trial->room)
+	{
+		trial->room *= 2;
+		trial->events = repalloc_huge(trial->events, sizeof(SkippedEvent) * trial->room);
+	}
+	event = &trial->events[trial->count++];
 	event->relation = DatumGetObjectId(values[0]);
 	event->place = *(ItemPointer) DatumGetPointer(values[1]);
 	event->own = DatumGetBool(values[2]);
@@ -211,7 +221,8 @@ DrawEvents(Trial *trial)
 	uint32		seed = check_skipped_seed >= 0 ? (uint32) check_skipped_seed :
 		pg_prng_uint32(&pg_global_prng_state) >> 1;
 
-	trial->events = palloc0(sizeof(SkippedEvent) * check_skipped);
+	trial->room = EVENTS_AT_FIRST;
+	trial->events = palloc(sizeof(SkippedEvent) * trial->room);
 	SqlForEachRow(trial->merge->snapshot,
 				  psprintf("SELECT q.relation, q.fact, q.own FROM ((%s) UNION ALL (%s)) AS q"
 						   " LIMIT %d",

@@ -37,7 +37,7 @@ sub run {
         $self->build(qw(a b union));
         $self->declare(qw(a b));
         $self->check_sides(qw(a b));
-        $database->do($SAMPLE_ALL) if 0;
+        $database->do($SAMPLE_ALL);
         my @hints = $self->check_merge('as it is');
         $self->check_mended(@hints) if @hints;
         $database->do('RESET factmerge.check_skipped');
@@ -81,8 +81,8 @@ sub names_a_handler {
 # Following the hints to the letter, once
 sub check_mended {
     my ($self, @hints) = @_;
-    my @sql = map { /(SELECT factmerge_\w+\(.*?\))[;.]?\s*$/ ? $1 : () } @hints;
-    $self->law('B3 the hint can be followed', @sql == @hints ? () : "no SQL in: @hints");
+    my @sql = map { /(SELECT (?:\w+\.)?factmerge_add_friend\((?:'(?:[^']|'')*'|[^')])*\))/g } @hints;
+    $self->law('B3 the hint can be followed', @sql >= @hints ? () : "no SQL in: @hints");
     $self->{database}->do($_) for @sql;
     $self->check_merge('mended', 1);
 }
