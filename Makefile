@@ -10,7 +10,7 @@ DATA = factmerge--1.0.sql factmerge--1.0--1.1.sql
 
 # The algorithm, its stages in the order in which a merge meets them, and what
 # the stages share
-SOURCES = factmerge merge prepare subtransaction plan finding skipped companion \
+SOURCES = factmerge merge prepare subtransaction plan finding skipped advice companion \
 	schema column type key expressionkey computed samerule tolerance distance condition edit reference lock \
 	columnrule resemble document lookalike \
 	match fresh sequence sameness candidate fold circle keymap changed source translate conflict provenance bulk late dump orphan violation \
