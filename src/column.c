@@ -30,15 +30,15 @@
 
 /*
  * Choose how a column's values get from one type to the other, or note that they
- * do not.  Whether they have to is seen later, see RefuseMisfits().
+ * do not.  Whether they have to is seen later, see NoteMisfits().
  */
 static void
-ChooseConversion(Column *column, Relation source, Form_pg_attribute from,
+ChooseConversion(FactTable *table, Column *column, Relation source, Form_pg_attribute from,
 				 Relation destination, Form_pg_attribute to)
 {
 	if (TypeFits(from->atttypid, from->atttypmod, to->atttypid, to->atttypmod,
 				 RelationGetNamespace(source), RelationGetNamespace(destination),
-				 &column->conversion))
+				 &column->conversion, &table->misfits))
 		return;
 	column->misfit = psprintf("Its type is %s in the source and %s in the destination.",
 							  format_type_with_typemod(from->atttypid, from->atttypmod),
@@ -64,20 +64,16 @@ IsLookedUpOnly(FactTable *table, Column *column)
 }
 
 /*
- * Refuse columns whose values do not fit and would be taken, all at once.  An event log
- * may name keys as text, which says nothing of their type.
+ * Note columns whose values do not fit and would be taken.  An event log may name keys as
+ * text, which says nothing of their type.
  */
 void
-RefuseMisfits(List *tables)
+NoteMisfits(List **misfits, List *tables)
 {
 	bool		logged = FindEventLog(tables) != NULL;
-	FactTable  *first_table = NULL;
-	Column	   *first = NULL;
-	StringInfoData detail;
 	ListCell   *lc;
 	ListCell   *c;
 
-	initStringInfo(&detail);
 	foreach(lc, tables)
 	{
 		FactTable  *table = lfirst(lc);
@@ -86,24 +82,13 @@ RefuseMisfits(List *tables)
 		{
 			Column	   *column = lfirst(c);
 
-			if (column->misfit == NULL || (IsLookedUpOnly(table, column) && !logged))
-				continue;
-			if (first)
-				appendStringInfo(&detail, "\nNor does column \"%s\" of table \"%s\". ", column->name, table->name);
-			else
-			{
-				first_table = table;
-				first = column;
-			}
-			appendStringInfoString(&detail, column->misfit);
+			if (column->misfit && !(IsLookedUpOnly(table, column) && !logged))
+				NoteMisfit(misfits, ERRCODE_DATATYPE_MISMATCH,
+						   psprintf("column \"%s\" of table \"%s\" does not fit", column->name, table->name),
+						   column->misfit,
+						   "Give the column of the destination a type that holds every value of the source.");
 		}
 	}
-	if (first)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table \"%s\" does not fit", first->name, first_table->name),
-				 errdetail_internal("%s", detail.data),
-				 errhint("Give the column of the destination a type that holds every value of the source.")));
 }
 
 /*
@@ -270,10 +255,10 @@ ColumnNames(List *columns)
 }
 
 /*
- * Refuse columns that only the source has: their values would be lost.
+ * Note columns that only the source has: their values would be lost.
  */
 static void
-RefuseSourceOnlyColumns(Relation source, Relation destination)
+NoteSourceOnlyColumns(FactTable *table, Relation source, Relation destination)
 {
 	TupleDesc	tupdesc = RelationGetDescr(source);
 
@@ -284,13 +269,11 @@ RefuseSourceOnlyColumns(Relation source, Relation destination)
 		if (!TupleDescAttr(tupdesc, i)->attisdropped &&
 			!(IsProvenanceColumn(name) && HasTags(source)) &&
 			FindAttribute(destination, name) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("only the source has column \"%s\" of table \"%s\"",
-							name, RelationGetRelationName(source)),
-					 errdetail("The merge would lose its values."),
-					 errhint("Add the column to %s, or drop it from the source.",
-							 QualifiedRelation(RelationGetRelid(destination)))));
+			NoteMisfit(&table->misfits, ERRCODE_UNDEFINED_COLUMN,
+					   psprintf("only the source has column \"%s\" of table \"%s\"",
+								name, RelationGetRelationName(source)),
+					   "The merge would lose its values.",
+					   psprintf("Add the column to %s.", QualifiedRelation(RelationGetRelid(destination))));
 	}
 }
 
@@ -303,7 +286,7 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 	TupleDesc	tupdesc = RelationGetDescr(destination);
 
 	if (source)
-		RefuseSourceOnlyColumns(source, destination);
+		NoteSourceOnlyColumns(table, source, destination);
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute to = TupleDescAttr(tupdesc, i);
@@ -336,7 +319,7 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		column->source_type = column->type;
 		column->source_collation = column->collation;
 		if (source)
-			ChooseConversion(column, source, from, destination, to);
+			ChooseConversion(table, column, source, from, destination, to);
 		FindGenerator(destination, to, column);
 		table->columns = lappend(table->columns, column);
 	}

@@ -192,6 +192,7 @@ typedef struct FactTable
 	int			component;		/* tables that refer to each other in a circle
 								 * share it */
 	List	   *columns;		/* of Column */
+	List	   *misfits;		/* what does not fit, see misfit.c */
 	List	   *other_sequences;	/* Oids: of columns only the destination has */
 	List	   *keys;			/* of UniqueKey: on columns alone, of all facts */
 	List	   *other_keys;		/* of UniqueKey: on expressions, or of some facts */
@@ -274,15 +275,25 @@ typedef enum Side
 /* schema.c */
 extern Oid	FindSchema(const char *name);
 extern List *FactRelations(Oid schema);
-extern void RefuseInheritance(Oid relation);
 extern FactTable *DescribeTable(Oid source, Oid destination);
 extern List *DescribeSchemas(Oid source, Oid destination, List **others);
 extern List *DescribeSchema(Oid schema);
 extern FactTable *FindTable(List *tables, Oid relation);
 extern void NoticeViews(Oid source, Oid destination);
 
+/* misfit.c */
+extern void NoteMisfit(List **misfits, int sqlstate, char *message,
+					   char *detail, char *hint);
+extern void NoteAll(List **misfits, List *others);
+extern void RefuseNoted(List *misfits, const char *summary);
+
+/* inherit.c */
+extern bool IsParent(Oid relation);
+extern void NoteParent(List **misfits, Oid relation, Oid twin);
+extern void RefuseInheritance(Oid relation);
+
 /* column.c */
-extern void RefuseMisfits(List *tables);
+extern void NoteMisfits(List **misfits, List *tables);
 extern bool HasTags(Relation relation);
 extern bool IsProvenanceColumn(const char *name);
 extern bool IsReferring(Relation relation, AttrNumber column);
@@ -294,7 +305,7 @@ extern void DescribeColumns(FactTable *table, Relation source,
 /* type.c */
 extern bool TypeFits(Oid from, int32 from_typmod, Oid to, int32 to_typmod,
 					 Oid source_schema, Oid destination_schema,
-					 ColumnConversion *conversion);
+					 ColumnConversion *conversion, List **misfits);
 
 /* key.c */
 extern bool AddKeyColumn(FactTable *table, UniqueKey *key, Relation index, int i);

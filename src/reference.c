@@ -660,7 +660,6 @@ RelateTables(List *tables)
 	FindRemappedColumns(tables);
 	while (NoteComputedColumns(tables))
 		FindRemappedColumns(tables);
-	RefuseMisfits(tables);
 	RefuseComputed(tables);
 	foreach(lc, tables)
 	{

@@ -97,33 +97,6 @@ FindSchema(const char *name)
 	return schema;
 }
 
-/*
- * Whether a table inherits or is inherited from.
- */
-static bool
-TakesPartInInheritance(Oid relation)
-{
-	return has_superclass(relation) ||
-		(get_rel_relkind(relation) == RELKIND_RELATION &&
-		 list_length(find_inheritance_children(relation, NoLock)) > 0);
-}
-
-/*
- * Refuse a table that takes part in inheritance: a fact would be in two tables
- * at once.
- */
-void
-RefuseInheritance(Oid relation)
-{
-	if (TakesPartInInheritance(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot merge table \"%s\" because it takes part in inheritance",
-						get_rel_name(relation)),
-				 errdetail("A row of an inheriting table is a row of its parent, too."),
-				 errhint("Use partitioning, or tables of their own.")));
-}
-
 static int
 CompareRelationNames(const ListCell *a, const ListCell *b)
 {
@@ -253,7 +226,9 @@ DescribeTable(Oid source, Oid destination)
 	DescribeColumns(table, from, to);
 	DescribeKeys(table, from, to);
 	ChooseAddress(table, from);
-	ChooseSameness(table);
+	/* A declaration may name a column that is missing, which is said later */
+	if (table->misfits == NIL)
+		ChooseSameness(table);
 	if (from)
 		table_close(from, AccessShareLock);
 	table_close(to, AccessShareLock);
@@ -261,10 +236,10 @@ DescribeTable(Oid source, Oid destination)
 }
 
 /*
- * Refuse tables that only the source has: their facts would be lost.
+ * Note tables that only the source has: their facts would be lost.
  */
 static void
-RefuseSourceOnlyTables(List *sources, Oid destination)
+NoteSourceOnlyTables(List **misfits, List *sources, Oid destination)
 {
 	List	   *ignored = IgnoredTables();
 	ListCell   *lc;
@@ -280,15 +255,55 @@ RefuseSourceOnlyTables(List *sources, Oid destination)
 			(get_rel_relkind(twin) == RELKIND_RELATION ||
 			 get_rel_relkind(twin) == RELKIND_PARTITIONED_TABLE))
 			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("only the source has table \"%s\"", name),
-				 OidIsValid(twin) ?
-				 errdetail("What the destination has under this name cannot hold its facts.") :
-				 errdetail("The merge would lose its facts."),
-				 errhint("Create the table in schema \"%s\", drop or move the one of the source, or declare with factmerge_ignore() that it holds no facts.",
-						 get_namespace_name(destination))));
+		if (!OidIsValid(twin) && IsParent(lfirst_oid(lc)))
+		{
+			NoteParent(misfits, lfirst_oid(lc), InvalidOid);
+			continue;
+		}
+		NoteMisfit(misfits, ERRCODE_UNDEFINED_TABLE,
+				   psprintf("only the source has table \"%s\"", name),
+				   OidIsValid(twin) ? "What the destination has under this name cannot hold its facts." :
+				   "The merge would lose its facts.",
+				   psprintf("Create the table in schema \"%s\", or declare with factmerge_ignore(%s) that it holds no facts.",
+							get_namespace_name(destination), quote_literal_cstr(QualifiedRelation(lfirst_oid(lc)))));
 	}
+}
+
+/*
+ * Those of the tables of the destination that are views in the source.
+ */
+static List *
+ViewsOfTables(Oid source, List *destinations)
+{
+	List	   *views = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationsOfKind(source, "vm"))
+	{
+		ListCell   *d;
+
+		foreach(d, destinations)
+			if (strcmp(get_rel_name(lfirst_oid(lc)), get_rel_name(lfirst_oid(d))) == 0)
+			views = lappend_oid(views, lfirst_oid(lc));
+	}
+	return views;
+}
+
+/* What to do about a view, or some */
+#define VIEW_HINT "Put what a view shows into a table of that name in another schema, and merge that; or leave the destination's table out with factmerge_ignore()."
+
+/*
+ * Note views that bear the names of tables: somebody expects their rows to be merged.
+ */
+static void
+NoteViewsOfTables(List **misfits, List *views)
+{
+	ListCell   *lc;
+
+	foreach(lc, views)
+		NoteMisfit(misfits, ERRCODE_WRONG_OBJECT_TYPE,
+				   psprintf("view \"%s\" of the source bears the name of a fact table", get_rel_name(lfirst_oid(lc))),
+				   "Views hold no facts of their own, so the merge would not take what it shows.", VIEW_HINT);
 }
 
 /*
@@ -302,52 +317,86 @@ DescribeOthers(List *relations, List *tables)
 	ListCell   *lc;
 
 	foreach(lc, relations)
-		if (!TakesPartInInheritance(lfirst_oid(lc)))
+		if (!IsParent(lfirst_oid(lc)))
 		others = lappend(others, DescribeTable(InvalidOid, lfirst_oid(lc)));
 	RelateOthers(others, tables);
 	return others;
 }
 
 /*
+ * Refuse two schemas without a fact table in common.
+ */
+static void
+RefuseNothingInCommon(Oid source, Oid destination, List *views)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("schemas \"%s\" and \"%s\" have no table in common",
+					get_namespace_name(source), get_namespace_name(destination)),
+			 views == NIL ? errdetail("A fact table is present under the same name in both schemas.") :
+			 errdetail("A fact table is present under the same name in both schemas. Views of the source hold no facts of their own: %s.",
+					   RelationNames(views)),
+			 views == NIL ? errhint("Create the tables in both schemas, or check the names of the schemas.") :
+			 errhint("%s", VIEW_HINT)));
+}
+
+/*
+ * Describe the fact tables of the destination that the source has, too; those that it has
+ * not come to destination_only.  Parents of others are left out, or noted.
+ */
+static List *
+DescribeCommon(Oid source, List *sources, List *destinations, List **destination_only, List **misfits)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, destinations)
+	{
+		Oid			relation = lfirst_oid(lc);
+		Oid			twin = get_relname_relid(get_rel_name(relation), source);
+		FactTable  *table;
+
+		if (!list_member_oid(sources, twin))
+		{
+			*destination_only = lappend_oid(*destination_only, relation);
+			continue;
+		}
+		if (IsParent(relation) || IsParent(twin))
+		{
+			NoteParent(misfits, relation, twin);
+			continue;
+		}
+		table = DescribeTable(twin, relation);
+		NoteAll(misfits, table->misfits);
+		tables = lappend(tables, table);
+	}
+	return tables;
+}
+
+/*
  * Describe the fact tables that two schemas have in common, in walk order, and
  * the other tables of the destination.  Raises an error for anything that
- * cannot be merged.
+ * cannot be merged, all at once.
  */
 List *
 DescribeSchemas(Oid source, Oid destination, List **others)
 {
 	List	   *sources = RelationsOfKind(source, "rpf");
-	List	   *tables = NIL;
-	List	   *common = NIL;
+	List	   *destinations = FactRelations(destination);
+	List	   *views = ViewsOfTables(source, destinations);
 	List	   *destination_only = NIL;
-	ListCell   *lc;
+	List	   *misfits = NIL;
+	List	   *tables;
 
-	foreach(lc, FactRelations(destination))
-	{
-		Oid			twin = get_relname_relid(get_rel_name(lfirst_oid(lc)), source);
-
-		if (list_member_oid(sources, twin))
-			common = lappend_oid(common, lfirst_oid(lc));
-		else
-			destination_only = lappend_oid(destination_only, lfirst_oid(lc));
-	}
-	if (common == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("schemas \"%s\" and \"%s\" have no table in common",
-						get_namespace_name(source), get_namespace_name(destination)),
-				 errdetail("A fact table is present under the same name in both schemas."),
-				 errhint("Create the tables in both schemas, or check the names of the schemas.")));
-	RefuseSourceOnlyTables(sources, destination);
-	foreach(lc, common)
-	{
-		Oid			twin = get_relname_relid(get_rel_name(lfirst_oid(lc)), source);
-
-		RefuseInheritance(lfirst_oid(lc));
-		RefuseInheritance(twin);
-		tables = lappend(tables, DescribeTable(twin, lfirst_oid(lc)));
-	}
+	tables = DescribeCommon(source, sources, destinations, &destination_only, &misfits);
+	if (tables == NIL && misfits == NIL)
+		RefuseNothingInCommon(source, destination, views);
+	NoteSourceOnlyTables(&misfits, sources, destination);
+	NoteViewsOfTables(&misfits, views);
 	tables = RelateTables(tables);
+	NoteMisfits(&misfits, tables);
+	RefuseNoted(misfits, psprintf("schema \"%s\" cannot be merged into schema \"%s\" as they are",
+								  get_namespace_name(source), get_namespace_name(destination)));
 	*others = DescribeOthers(destination_only, tables);
 	return tables;
 }
@@ -359,13 +408,15 @@ List *
 DescribeSchema(Oid schema)
 {
 	List	   *tables = NIL;
+	List	   *misfits = NIL;
 	ListCell   *lc;
 
 	foreach(lc, FactRelations(schema))
-	{
-		RefuseInheritance(lfirst_oid(lc));
-		tables = lappend(tables, DescribeTable(InvalidOid, lfirst_oid(lc)));
-	}
+		if (IsParent(lfirst_oid(lc)))
+			NoteParent(&misfits, lfirst_oid(lc), InvalidOid);
+		else
+			tables = lappend(tables, DescribeTable(InvalidOid, lfirst_oid(lc)));
+	RefuseNoted(misfits, psprintf("tables of schema \"%s\" cannot be merged as they are", get_namespace_name(schema)));
 	return RelateTables(tables);
 }
 

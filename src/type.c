@@ -128,10 +128,10 @@ EnumLabels(Oid type)
 }
 
 /*
- * Refuse an enum of the source with labels that the destination's lacks.
+ * Note an enum of the source with labels that the destination's lacks.
  */
 static void
-RefuseMissingLabels(Oid source, Oid destination)
+NoteMissingLabels(Oid source, Oid destination, List **misfits)
 {
 	List	   *labels = EnumLabels(destination);
 	StringInfoData missing;
@@ -152,22 +152,21 @@ RefuseMissingLabels(Oid source, Oid destination)
 		appendStringInfoString(&missing, quote_literal_cstr(lfirst(lc)));
 	}
 	if (!first)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type %s lacks labels of type %s",
-						TypeText(destination, -1), TypeText(source, -1)),
-				 errdetail("Only the source's has %s.", missing.data),
-				 errhint("Add them with ALTER TYPE %s ADD VALUE.",
-						 TypeText(destination, -1))));
+		NoteMisfit(misfits, ERRCODE_DATATYPE_MISMATCH,
+				   psprintf("type %s lacks labels of type %s",
+							TypeText(destination, -1), TypeText(source, -1)),
+				   psprintf("Only the source's has %s.", missing.data),
+				   psprintf("Add them with ALTER TYPE %s ADD VALUE.",
+							TypeText(destination, -1)));
 }
 
 /*
- * Refuse composite types that do not have the same attributes in the same
+ * Note composite types that do not have the same attributes in the same
  * order, since values go from one to the other as text.
  */
 static void
-RefuseOtherAttributes(Oid source, Oid destination,
-					  Oid source_schema, Oid destination_schema)
+NoteOtherAttributes(Oid source, Oid destination,
+					Oid source_schema, Oid destination_schema, List **misfits)
 {
 	TupleDesc	from = lookup_rowtype_tupdesc(source, -1);
 	TupleDesc	to = lookup_rowtype_tupdesc(destination, -1);
@@ -190,19 +189,21 @@ RefuseOtherAttributes(Oid source, Oid destination,
 		if (a == NULL || b == NULL ||
 			strcmp(NameStr(a->attname), NameStr(b->attname)) != 0 ||
 			!TypeFits(a->atttypid, a->atttypmod, b->atttypid, b->atttypmod,
-					  source_schema, destination_schema, NULL))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("types %s and %s differ in their attributes",
-							TypeText(source, -1), TypeText(destination, -1)),
-					 a && b ? errdetail("Where the source has %s %s, the destination has %s %s.",
-										quote_identifier(NameStr(a->attname)),
-										format_type_with_typemod(a->atttypid, a->atttypmod),
-										quote_identifier(NameStr(b->attname)),
-										format_type_with_typemod(b->atttypid, b->atttypmod)) :
-					 errdetail("Only one of them has attribute %s.",
-							   quote_identifier(NameStr(a ? a->attname : b->attname))),
-					 errhint("Give both types the same attributes in the same order.")));
+					  source_schema, destination_schema, NULL, misfits))
+		{
+			NoteMisfit(misfits, ERRCODE_DATATYPE_MISMATCH,
+					   psprintf("types %s and %s differ in their attributes",
+								TypeText(source, -1), TypeText(destination, -1)),
+					   a && b ? psprintf("Where the source has %s %s, the destination has %s %s.",
+										 quote_identifier(NameStr(a->attname)),
+										 format_type_with_typemod(a->atttypid, a->atttypmod),
+										 quote_identifier(NameStr(b->attname)),
+										 format_type_with_typemod(b->atttypid, b->atttypmod)) :
+					   psprintf("Only one of them has attribute %s.",
+								quote_identifier(NameStr(a ? a->attname : b->attname))),
+					   "Give both types the same attributes in the same order.");
+			break;
+		}
 	}
 	ReleaseTupleDesc(from);
 	ReleaseTupleDesc(to);
@@ -214,7 +215,7 @@ RefuseOtherAttributes(Oid source, Oid destination,
  * values are converted.
  */
 static bool
-NamesakeFits(Oid source, Oid destination, Oid source_schema, Oid destination_schema)
+NamesakeFits(Oid source, Oid destination, Oid source_schema, Oid destination_schema, List **misfits)
 {
 	int32		source_typmod = -1;
 	int32		destination_typmod = -1;
@@ -227,11 +228,11 @@ NamesakeFits(Oid source, Oid destination, Oid source_schema, Oid destination_sch
 	switch (get_typtype(source))
 	{
 		case TYPTYPE_ENUM:
-			RefuseMissingLabels(source, destination);
+			NoteMissingLabels(source, destination, misfits);
 			return true;
 		case TYPTYPE_COMPOSITE:
-			RefuseOtherAttributes(source, destination, source_schema,
-								  destination_schema);
+			NoteOtherAttributes(source, destination, source_schema,
+								destination_schema, misfits);
 			return true;
 		case TYPTYPE_DOMAIN:
 			source = getBaseTypeAndTypmod(source, &source_typmod);
@@ -249,7 +250,7 @@ NamesakeFits(Oid source, Oid destination, Oid source_schema, Oid destination_sch
 			return true;
 	}
 	return TypeFits(source, source_typmod, destination, destination_typmod,
-					source_schema, destination_schema, NULL);
+					source_schema, destination_schema, NULL, misfits);
 }
 
 /*
@@ -273,11 +274,13 @@ IsLossy(Oid from, Oid to)
 
 /*
  * Whether a type of the destination holds every value of one of the source,
- * and if so, how values get from one to the other.
+ * and if so, how values get from one to the other.  What is to be done about types of
+ * the same name is noted.
  */
 bool
 TypeFits(Oid from, int32 from_typmod, Oid to, int32 to_typmod,
-		 Oid source_schema, Oid destination_schema, ColumnConversion *conversion)
+		 Oid source_schema, Oid destination_schema, ColumnConversion *conversion,
+		 List **misfits)
 {
 	ColumnConversion ignored;
 	Oid			function;
@@ -292,7 +295,7 @@ TypeFits(Oid from, int32 from_typmod, Oid to, int32 to_typmod,
 	if (AreNamesakes(from, to, source_schema, destination_schema))
 	{
 		*conversion = CONVERT_TEXT;
-		return NamesakeFits(from, to, source_schema, destination_schema);
+		return NamesakeFits(from, to, source_schema, destination_schema, misfits);
 	}
 	*conversion = CONVERT_CAST;
 	from = getBaseTypeAndTypmod(from, &from_typmod);

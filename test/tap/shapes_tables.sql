@@ -2,7 +2,7 @@
 -- empty, on one side only; and what is no fact table
 BEGIN;
 \ir include/shapes.sql
-SELECT plan(120);
+SELECT plan(132);
 
 --
 -- Partitioned tables.  Readings of stations by year, remarks on them, and a log
@@ -107,6 +107,20 @@ SELECT merges('partitions in another schema', '1 in both, 2 copied, 0 conflicts'
      (b.reading_1,2012,destination)');
 SELECT columns_are('attic', 'log', ARRAY['n'], 'partitions in another schema: those of other tables are left alone');
 DROP SCHEMA attic CASCADE;
+CREATE FUNCTION heirs(shape text, tables text, destination_tables text) RETURNS SETOF text LANGUAGE plpgsql AS $body$
+BEGIN
+    CALL make('CREATE TABLE person (name text); CREATE TABLE poet (name text, verses integer PRIMARY KEY);' || tables,
+        $$INSERT INTO poet VALUES ('Ada', 2), ('Cid', 3)$$, $$INSERT INTO poet VALUES ('Cid', 3), ('Bob', 4)$$,
+        'CREATE TABLE person (name text); CREATE TABLE poet (name text, verses integer PRIMARY KEY);' || destination_tables);
+    RETURN NEXT is(words(attempt()), '1 in both, 1 copied, 0 conflicts', shape);
+    RETURN NEXT results_eq('SELECT name, factmerge_provenance::text FROM b.poet ORDER BY 1',
+        $$VALUES ('Ada', 'source'), ('Bob', 'destination'), ('Cid', 'both')$$, shape || ': the facts');
+    RETURN NEXT is(words(attempt()), '2 in both, 0 copied, 0 conflicts', shape || ': merged again');
+END $body$;
+SELECT heirs('children of a parent without rows', 'ALTER TABLE poet INHERIT person', 'ALTER TABLE poet INHERIT person');
+SELECT heirs('children in the source', 'ALTER TABLE poet INHERIT person', '');
+SELECT heirs('children in the destination', '', 'ALTER TABLE poet INHERIT person');
+SELECT heirs('children of a parent that only the source has', 'CREATE TABLE root (name text); ALTER TABLE poet INHERIT root', '');
 
 -- What is fetched from elsewhere cannot be given a column
 CREATE EXTENSION file_fdw;
@@ -158,7 +172,7 @@ SELECT refuses('table without columns', '0A000', 'cannot tell the facts of table
 CREATE FUNCTION inheriting(shape text, tables text, destination_tables text) RETURNS SETOF text LANGUAGE plpgsql AS $body$
 BEGIN
     CALL make('CREATE TABLE person (name text);
-        CREATE TABLE poet (name text, verses integer);' || tables, $$INSERT INTO poet VALUES ('Ada', 2)$$,
+        CREATE TABLE poet (name text, verses integer);' || tables, $$INSERT INTO poet VALUES ('Ada', 2); INSERT INTO person VALUES ('Eve')$$,
         $$INSERT INTO poet VALUES ('Bob', 3)$$,
         'CREATE TABLE person (name text); CREATE TABLE poet (name text, verses integer);' || destination_tables);
     RETURN QUERY SELECT refuses(shape, '0A000', 'cannot merge table "(person|poet)" because it takes part in inheritance.*HINT');
