@@ -344,7 +344,7 @@ extern char *DescribeRule(FactTable *table);
 /* columnrule.c */
 extern List *NoReferences(FactTable *table);
 
-/* lookalike.c */
+/* suspect.c */
 extern void WarnOfLookalikes(Merge *merge);
 
 /* reference.c */

@@ -48,6 +48,7 @@ typedef struct Place
 
 /* lookalike.c */
 extern char *SampleOf(Merge *merge, FactTable *table, const char *columns);
+extern List *FindLookalikes(Merge *merge);
 extern List *PointedTo(List *words, bool many, FactTable *own, List *targets);
 
 /* document.c */
