@@ -108,24 +108,16 @@ Pages(Merge *merge, FactTable *table, int64 facts, bool new, uint32 seed)
 }
 
 /*
- * SQL for the condition on fact t that its event has been replayed to a handler, or is
- * no event of the merge's.
+ * SQL, to append to WHERE, for the condition that an event has not been replayed to a
+ * handler.
  */
 static char *
-IsNoneSkipped(Merge *merge, Handler *handler, const char *t, const char *relation, const char *fact)
+IsSkipped(Handler *handler, const char *relation, const char *fact)
 {
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	if (t)
-		appendStringInfo(&sql, "(%s." MERGE_COLUMN " = " INT64_FORMAT " AND %s." PROVENANCE_COLUMN " = 'derived') IS TRUE OR ",
-						 t, merge->id, t);
 	if (handler->events == NULL)
-		appendStringInfoString(&sql, "false");
-	else
-		appendStringInfo(&sql, "EXISTS (SELECT FROM %s AS e WHERE e.relation = %s AND e.fact = %s%s)",
-						 handler->events, relation, fact, handler->found_from_this ? "" : " AND NOT e.in_both");
-	return sql.data;
+		return "";
+	return psprintf(" AND NOT EXISTS (SELECT FROM %s AS e WHERE e.relation = %s AND e.fact = %s%s)",
+					handler->events, relation, fact, handler->found_from_this ? "" : " AND NOT e.in_both");
 }
 
 /*
@@ -141,19 +133,20 @@ SkippedEvents(Merge *merge, Turn *turn, bool own, int most, uint32 seed)
 
 	if (FindEventLog(merge->tables))
 		return psprintf("SELECT g.relation, g.fact, g.own FROM " LOGGED_EVENTS " AS g WHERE g.target = %d AND g.round = 0"
-						" AND %s g.own AND NOT (%s)%s ORDER BY pg_catalog.hashint8extended(g.place, %u) LIMIT %d",
+						" AND %s g.own%s%s ORDER BY pg_catalog.hashint8extended(g.place, %u) LIMIT %d",
 						table->position, own ? "" : "NOT",
-						IsNoneSkipped(merge, turn->handler, NULL, "g.relation", "g.fact"),
+						IsSkipped(turn->handler, "g.relation", "g.fact"),
 						OnlyWhen(table, turn->handler, "g.relation", "g.fact"), seed, most);
 	initStringInfo(&side);
 	if (own)
 		AppendSideCondition(&side, merge, table, "t", merge->from_destination ? SIDE_DESTINATION : SIDE_SOURCE);
 	else
 		AppendSideCondition(&side, merge, table, "t", SIDE_BOTH);
-	return psprintf("SELECT t.tableoid AS relation, t.ctid AS fact, %s AS own FROM %s WHERE %s AND NOT (%s)%s"
+	return psprintf("SELECT t.tableoid AS relation, t.ctid AS fact, %s AS own FROM %s WHERE %s"
+					" AND (t." MERGE_COLUMN " = " INT64_FORMAT " AND t." PROVENANCE_COLUMN " = 'derived') IS NOT TRUE%s%s"
 					" ORDER BY %s LIMIT %d", own ? "true" : "false",
 					Pages(merge, table, own ? table->counts.copied : table->counts.in_both, own && !merge->from_destination, seed),
-					side.data, IsNoneSkipped(merge, turn->handler, "t", "t.tableoid", "t.ctid"),
+					side.data, merge->id, IsSkipped(turn->handler, "t.tableoid", "t.ctid"),
 					OnlyWhen(table, turn->handler, "t.tableoid", "t.ctid"),
 					psprintf(order, "t", "t", seed), most);
 }
