@@ -8,14 +8,7 @@ EXTENSION = factmerge
 MODULE_big = factmerge
 DATA = factmerge--1.0.sql factmerge--1.0--1.1.sql
 
-# The algorithm, its stages in the order in which a merge meets them, and what
-# the stages share
-SOURCES = factmerge merge prepare subtransaction plan finding skipped advice companion \
-	schema column type key expressionkey computed samerule tolerance distance condition edit reference lock \
-	misfit inherit columnrule resemble document lookalike suspect \
-	match fresh sequence sameness candidate fold circle keymap changed source translate conflict provenance bulk late dump orphan violation \
-	friends paths befriend eventlog logevent events replay handler guard addrule rule monotone inline rewrite use derive consequence saturate combine maintain declare verify check sample arrival outcome experiment report run batch undo referred inspect preview call query
-OBJS = $(SOURCES:%=src/%.o)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 PG_CONFIG ?= pg_config
 

@@ -276,6 +276,24 @@ COMMENT ON FUNCTION factmerge_remove_provenance(name) IS
 'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Errors: not the owner of a table, a column that something depends on, an unfinished merge';
 
 /*
+ * Nulls in the key of a declared sameness
+ */
+ALTER TABLE factmerge.sameness ADD COLUMN nulls_same boolean NOT NULL DEFAULT false;
+
+DROP FUNCTION factmerge_set_sameness(regclass, name[], jsonb, text);
+CREATE FUNCTION factmerge_set_sameness(
+	fact_table regclass,
+	key name[] DEFAULT NULL,
+	tolerance jsonb DEFAULT NULL,
+	condition text DEFAULT NULL,
+	nulls text DEFAULT 'distinct')
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_set_sameness'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_set_sameness(regclass, name[], jsonb, text, text) IS
+'declares which facts of a source and of the destination''s fact_table are the same, in place of its unique keys: those that are equal in the columns of key, within tolerance in its columns, and for which condition holds, an SQL boolean over the rows source and destination (in which references already lead to the destination''s facts). tolerance maps columns to a number (the greatest distance of numbers, money or points), to an interval (of dates or timestamps), to the name of a normalising function, or to an object with function, and either similarity (at least; above 0, at most 1, as pg_trgm measures it) or edit_distance (at most). A fact that holds a null in key or tolerance is the same as none; with nulls => ''same'' two nulls in a column of key are equal. Of several facts of the destination the nearest is the one, then that with the lowest key. Declaring it again replaces what was declared. Errors: nothing declared, no such column, a tolerance that does not fit the column''s type, a condition that is no boolean or calls volatile functions, not the owner';
+
+/*
  * A null argument is an error, rather than nothing
  */
 ALTER FUNCTION factmerge_add_rule(name, text, text) CALLED ON NULL INPUT;

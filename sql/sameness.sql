@@ -41,7 +41,8 @@ INSERT INTO same_dst.person (name, born) VALUES
 SELECT name, born, factmerge_provenance FROM same_dst.person ORDER BY 1, 2;
 :again;
 
--- Several unique keys: equal by any of them is the same; a null equals nothing
+-- Several unique keys: equal by any of them is the same; where each holds a null, the
+-- whole row decides
 CALL make_same($$
     CREATE TABLE SCHEMA.person (
         id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -411,8 +412,8 @@ INSERT INTO same_dst.person (name, born) VALUES ('Ada', 1815), ('Bob', 1950), ('
 :merge;
 SELECT name, born, factmerge_provenance FROM same_dst.person ORDER BY 1, 2;
 
--- Without a key nothing tells which of several equal rows of the destination
--- it is: the lowest key is the one
+-- Without a key nothing tells which of several equal rows it is: the first is the first,
+-- and the second the second
 CALL make_same($$
     CREATE TABLE SCHEMA.visit (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, who text);
     CREATE TABLE SCHEMA.note (visit integer REFERENCES SCHEMA.visit, note text, PRIMARY KEY (visit, note))

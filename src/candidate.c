@@ -142,19 +142,20 @@ BlocksOf(FactTable *table, bool source)
 static void
 AppendJoin(StringInfo sql, FactTable *table, List *blocks)
 {
-	bool		first = true;
+	List	   *key = table->rule->key->columns;
+	List	   *lefts = NIL;
+	List	   *rights = NIL;
+	bool		first = key == NIL;
 	ListCell   *lc;
 
-	foreach(lc, table->rule->key->columns)
+	foreach(lc, key)
 	{
-		Column	   *column = lfirst(lc);
-		const char *name = quote_identifier(column->name);
+		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
 
-		AppendSeparator(sql, " AND ", &first);
-		AppendEquality(sql, psprintf("destination.%s", name),
-					   EqualityOperator(column->type), psprintf("source.%s", name),
-					   column->collation);
+		lefts = lappend(lefts, psprintf("destination.%s", name));
+		rights = lappend(rights, psprintf("source.%s", name));
 	}
+	AppendEqualValues(sql, key, NIL, NIL, table->rule->nulls_same, lefts, rights);
 	foreach(lc, blocks)
 	{
 		int			number = foreach_current_index(lc) + 1;

@@ -81,6 +81,11 @@ AppendIsNew(StringInfo sql, FactTable *table, SameWay *way)
 	ListCell   *c;
 
 	appendStringInfoString(sql, " AND (true");
+	if (references == NIL)
+	{
+		appendStringInfoChar(sql, ')');
+		return;
+	}
 	foreach(lc, references)
 	{
 		Reference  *reference = lfirst(lc);

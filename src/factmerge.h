@@ -224,6 +224,7 @@ typedef struct FactTable
 	int64		known;			/* how many others the key map has */
 	int64		met;			/* how many of the fresh ones it has, too */
 	bool		repeated;		/* what is not fresh is known */
+	int64		again;			/* facts that have been matched by the key map */
 	char	   *next_transaction;	/* the first one after the last merge */
 	bool		altered;		/* columns of the source, since then */
 	int64		tagged;			/* how many of the destination's facts belong to
@@ -371,6 +372,9 @@ extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,
 						  const char *side, const char *alias);
 extern void AppendEquality(StringInfo sql, const char *left, Oid operator,
 						   const char *right, Oid collation);
+extern void AppendEqualValues(StringInfo sql, List *columns, List *operators,
+							  List *collations, bool nulls_equal,
+							  List *lefts, List *rights);
 extern void AppendRowEquality(StringInfo sql, List *columns, List *operators,
 							  List *collations, bool nulls_equal,
 							  const char *alias);

@@ -13,7 +13,8 @@
  * sameness key (or as a whole row) once their references are translated, though
  * they refer to different facts in the source.  Only that with the lowest key
  * is copied, and the key map leads from the others to it; they are folded.
- * Facts that were equal in the source already remain as many as they were.
+ * Facts that were equal in the source already remain as many as they were: where nothing
+ * but the whole row tells facts apart, the k-th of equal ones is folded with the k-th.
  *
  * That can make further facts equal, in tables that refer to this one: those
  * come later in walk order; or within a circle of tables, which is gone
@@ -39,7 +40,7 @@ IsManyToOne(FactTable *table)
 {
 	ListCell   *lc;
 
-	if (table->rule || table->sameness == NIL)
+	if (table->rule)
 		return true;
 	foreach(lc, table->sameness)
 		if (!((UniqueKey *) lfirst(lc))->in_source)
@@ -203,6 +204,29 @@ AppendIsCompared(StringInfo sql, FactTable *table, SameWay *way)
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	if (way->key)
 		AppendExpressionsComplete(sql, table, way->key, "s");
+	if (way->bag)
+		AppendNotIdentified(sql, table, "s");
+}
+
+/*
+ * Append the join with the ranks that facts of the source have among their equals, as k.
+ */
+static void
+AppendRanks(StringInfo sql, FactTable *table)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(sql, " JOIN (SELECT ");
+	foreach(lc, table->address)
+		appendStringInfo(sql, "%s AS a%d, ", SourceValue(lfirst(lc)), ((Column *) lfirst(lc))->map_number);
+	AppendRank(sql, table, true);
+	appendStringInfo(sql, " AS rank FROM %s AS s) AS k ON true", SourceFacts(table));
+	foreach(lc, table->address)
+	{
+		appendStringInfoString(sql, " AND ");
+		AppendSameOnSide(sql, lfirst(lc), true, psprintf("k.a%d", ((Column *) lfirst(lc))->map_number),
+						 SourceValue(lfirst(lc)));
+	}
 }
 
 /*
@@ -253,9 +277,11 @@ AppendFolded(StringInfo sql, Merge *merge, FactTable *table, SameWay *way,
 	appendStringInfo(sql, " JOIN %s AS n ON n.merge_id = " INT64_FORMAT
 					 " AND NOT n.in_both AND NOT n.folded AND ", table->map, merge->id);
 	AppendMapJoin(sql, table, "n", "source", "s");
+	if (way->bag)
+		AppendRanks(sql, table);
 	AppendWritten(sql, table);
 	AppendIsCompared(sql, table, way);
-	appendStringInfoString(sql, " WINDOW w AS (PARTITION BY ");
+	appendStringInfo(sql, " WINDOW w AS (PARTITION BY %s", way->bag ? "k.rank, " : "");
 	foreach(lc, ComparedValues(table, way))
 		appendStringInfo(sql, "%s%s", foreach_current_index(lc) ? ", " : "", (char *) lfirst(lc));
 	appendStringInfoString(sql, " ORDER BY ");
@@ -452,6 +478,7 @@ FoldFacts(Merge *merge, List *component)
 		table->folded = true;
 		if (list_length(table->sameness) > 1)
 			foreach(w, WaysToBeSame(table))
+				if (!((SameWay *) lfirst(w))->bag)
 				RefuseAmbiguousFold(merge, table, lfirst(w));
 		if (table->draft)
 			ForgetDrafts(merge, table);

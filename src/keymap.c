@@ -326,6 +326,7 @@ CopyKeyMap(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ", table->map);
 	AppendDefinition(&sql, table);
 	SqlUtility(sql.data);
+	table->merged_before = earlier != NULL;
 	if (earlier == NULL)
 		return;
 	RefuseOtherTypes(table, earlier);

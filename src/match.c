@@ -178,6 +178,22 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 }
 
 /*
+ * Match facts with what earlier merges have made of them, as far as that is still the
+ * same.  Of facts that look the same, only the key map tells which is which.
+ */
+static void
+MatchAgain(Merge *merge, FactTable *table)
+{
+	if (!table->merged_before || !table->keyed || (table->rule == NULL && !IsBag(table)))
+		return;
+	table->again = MatchSome(merge, table, MATCH_AGAIN);
+	table->counts.source_facts += table->again;
+	/* The planner must not think that no row is of this merge */
+	if (table->again > 0)
+		SqlUtility(psprintf("ANALYZE %s", table->map));
+}
+
+/*
  * Match all facts of a table at once, and leave the draft of the others
  * behind; returns how many facts there are.
  *
@@ -199,6 +215,9 @@ MatchAll(Merge *merge, FactTable *table)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS ", matched);
 	AppendMatches(&sql, merge, table, MATCH_ALL);
+	appendStringInfoString(&sql, " WHERE true");
+	if (table->again > 0)
+		AppendNoAddressYet(&sql, merge, table);
 	if (NeedsChoice(table, MATCH_ALL))
 		AppendKeyOrder(&sql, table, true);
 	facts = SqlExecute(merge->snapshot, sql.data, NULL);
@@ -286,8 +305,7 @@ GoesThroughCircle(FactTable *table)
 
 		if (!reference->remapped || reference->target->component != table->component)
 			continue;
-		if ((table->sameness == NIL && !table->rule) ||
-			(table->has_tags && HasUnidentified(table)))
+		if (IsBag(table) || (table->has_tags && table->rule))
 			return true;
 		foreach(c, reference->columns)
 			if (table->rule && list_member_ptr(table->rule->columns, lfirst(c)))
@@ -411,6 +429,10 @@ MatchRound(Merge *merge, List *component, MatchMode mode)
 static void
 MatchComponent(Merge *merge, List *component)
 {
+	ListCell   *lc;
+
+	foreach(lc, component)
+		NoticeUnidentified(merge, lfirst(lc));
 	do
 	{
 		while (MatchRound(merge, component, MATCH_LEVEL) > 0)
@@ -560,7 +582,11 @@ MatchTogether(Merge *merge, List *component)
 			continue;
 		RefuseAmbiguity(merge, table);
 		if (!circular)
+		{
+			MatchAgain(merge, table);
+			NoticeUnidentified(merge, table);
 			table->counts.source_facts += MatchChecked(merge, table, MATCH_ALL);
+		}
 		RefuseFusion(merge, table);
 		StopClock(table, STAGE_MATCH, &start);
 	}

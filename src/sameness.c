@@ -47,14 +47,12 @@ WaysToBeSame(FactTable *table)
 
 	if (table->rule)
 	{
-		List	   *never_null = list_copy(table->rule->key->columns);
+		List	   *never_null = table->rule->nulls_same ? NIL : list_copy(table->rule->key->columns);
 
 		foreach(lc, table->rule->tolerances)
 			never_null = lappend(never_null, ((Tolerance *) lfirst(lc))->column);
 		return list_make1(MakeWay(table->rule->columns, never_null));
 	}
-	if (table->sameness == NIL)
-		return list_make1(MakeWay(WholeRow(table), NIL));
 	foreach(lc, table->sameness)
 	{
 		UniqueKey  *key = lfirst(lc);
@@ -62,6 +60,13 @@ WaysToBeSame(FactTable *table)
 		ways = lappend(ways, MakeWay(key->inputs,
 									 key->nulls_not_distinct ? NIL : key->columns));
 		((SameWay *) llast(ways))->key = key;
+	}
+	if (IsBag(table))
+	{
+		SameWay    *way = MakeWay(WholeRow(table), NIL);
+
+		way->bag = true;
+		ways = lappend(ways, way);
 	}
 	return ways;
 }
@@ -134,26 +139,21 @@ KeyCount(FactTable *table)
 }
 
 /*
- * Whether earlier merges may have copied facts that are not recognised
- * otherwise: those that nothing identifies, and all but one of those that look
- * the same.
+ * Whether earlier merges may have copied facts that are not recognised otherwise:
+ * those that the declared rule finds nothing for, where no key map knows them.
  */
 static bool
 HasEarlierCopies(FactTable *table)
 {
-	if (!table->has_tags)
-		return false;
-	if (table->sameness == NIL && !table->rule)
-		return table->keyed;
-	return HasUnidentified(table);
+	return table->has_tags && table->rule && !table->keyed;
 }
 
 /*
- * Append that a key of the source's row holds a null, so that it identifies
- * nothing.
+ * Append that a key of row alias, s of the source or one of the destination, holds a
+ * null and so identifies nothing; that goes for every key.
  */
-static void
-AppendNotIdentified(StringInfo sql, FactTable *table)
+void
+AppendNotIdentified(StringInfo sql, FactTable *table, const char *alias)
 {
 	ListCell   *lc;
 	ListCell   *c;
@@ -164,47 +164,32 @@ AppendNotIdentified(StringInfo sql, FactTable *table)
 
 		appendStringInfoString(sql, " AND (false");
 		foreach(c, key->nulls_not_distinct ? NIL : key->columns)
-			appendStringInfo(sql, " OR s.%s IS NULL",
+			appendStringInfo(sql, " OR %s.%s IS NULL", alias,
 							 quote_identifier(((Column *) lfirst(c))->name));
-		AppendExpressionsIncomplete(sql, table, key, "s");
+		AppendExpressionsIncomplete(sql, table, key, alias);
 		appendStringInfoChar(sql, ')');
 	}
 }
 
 /*
- * Append what an earlier merge made of a fact, as c: what the key map has, if
- * that still looks the same.  Where rows have no key, it is a fact that an
- * earlier merge copied from the same source and that looks the same.
+ * Append, as c, a fact that an earlier merge copied from the same source and that looks
+ * the same.
  */
 static void
 AppendEarlierCopies(StringInfo sql, Merge *merge, FactTable *table)
 {
-	if (table->keyed)
-	{
-		appendStringInfo(sql, " LEFT JOIN (%s AS o JOIN %s AS c ON ", table->map,
-						 QualifiedRelation(table->destination));
-		AppendMapJoin(sql, table, "o", "destination", "c");
-		appendStringInfo(sql, ") ON o.merge_id <> " INT64_FORMAT " AND ", merge->id);
-		AppendMapJoin(sql, table, "o", "source", "s");
-		appendStringInfoString(sql, " AND ");
-		AppendWholeRowEquality(sql, table, "c");
-	}
-	else
-	{
-		appendStringInfo(sql, " LEFT JOIN %s AS c ON ",
-						 QualifiedRelation(table->destination));
-		AppendWholeRowEquality(sql, table, "c");
-		appendStringInfo(sql, " AND c." PROVENANCE_COLUMN " = 'source' AND c." MERGE_COLUMN
-						 " IN (%s)", EarlierMerges(merge, table));
-	}
-	AppendNotIdentified(sql, table);
+	appendStringInfo(sql, " LEFT JOIN %s AS c ON ", QualifiedRelation(table->destination));
+	AppendWholeRowEquality(sql, table, "c");
+	appendStringInfo(sql, " AND c." PROVENANCE_COLUMN " = 'source' AND c." MERGE_COLUMN
+					 " IN (%s)", EarlierMerges(merge, table));
 }
 
 /*
- * Append the counterpart, d1, that the declared rule has found.
+ * Append the counterpart, as a row alias, that pairs (a table or a query, as map) have
+ * found.
  */
 static void
-AppendPair(StringInfo sql, FactTable *table)
+AppendPair(StringInfo sql, FactTable *table, const char *pairs, const char *map, const char *alias)
 {
 	StringInfoData source;
 	StringInfoData destination;
@@ -223,36 +208,40 @@ AppendPair(StringInfo sql, FactTable *table)
 			appendStringInfoString(&source, " AND ");
 			appendStringInfoString(&destination, " AND ");
 		}
-		AppendEquality(&source, psprintf("p.s%d", number), operator,
-					   SourceValue(column), column->collation);
-		AppendEquality(&destination, psprintf("p.d%d", number), operator,
-					   psprintf("d1.%s", quote_identifier(column->name)),
+		AppendSameOnSide(&source, column, true, psprintf("%s.s%d", map, number), SourceValue(column));
+		AppendEquality(&destination, psprintf("%s.d%d", map, number), operator,
+					   psprintf("%s.%s", alias, quote_identifier(column->name)),
 					   column->collation);
 	}
-	appendStringInfo(sql, " LEFT JOIN %s AS p ON %s LEFT JOIN %s AS d1 ON %s",
-					 table->pairs, source.data,
-					 QualifiedRelation(table->destination), destination.data);
+	appendStringInfo(sql, " LEFT JOIN %s AS %s ON %s LEFT JOIN %s AS %s ON %s",
+					 pairs, map, source.data,
+					 QualifiedRelation(table->destination), alias, destination.data);
 }
 
 /*
- * Append the join of the source's row with its counterparts: the one by the
- * declared rule, or one destination row d1, d2, ... per sameness key, or one
- * for the whole row; and one more for facts without identity.
+ * Append that the source's row equals a row of the destination by a key.
  */
 static void
-AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
+AppendSameByKey(StringInfo sql, FactTable *table, UniqueKey *key, const char *alias)
+{
+	if (key->columns == NIL)
+		appendStringInfoString(sql, "true");
+	AppendRowEquality(sql, key->columns, key->operators, key->collations,
+					  key->nulls_not_distinct, alias);
+	AppendExpressionsEqual(sql, table, key, alias, "s");
+	if (key->nulls_not_distinct || !IsPlain(key))
+		AppendNotWaiting(sql, table, key->inputs);
+}
+
+/*
+ * Append the join of the source's row with one destination row d1, d2, ... per
+ * sameness key.
+ */
+static void
+AppendCounterpartsByKey(StringInfo sql, FactTable *table)
 {
 	ListCell   *lc;
 
-	AppendWritten(sql, table);
-	if (table->rule)
-		AppendPair(sql, table);
-	else if (table->sameness == NIL)
-	{
-		appendStringInfo(sql, " LEFT JOIN %s AS d1 ON ",
-						 QualifiedRelation(table->destination));
-		AppendWholeRowEquality(sql, table, "d1");
-	}
 	foreach(lc, table->sameness)
 	{
 		UniqueKey  *key = lfirst(lc);
@@ -260,25 +249,68 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 
 		appendStringInfo(sql, " LEFT JOIN %s AS %s ON ",
 						 QualifiedRelation(table->destination), alias);
-		if (key->columns == NIL)
-			appendStringInfoString(sql, "true");
-		AppendRowEquality(sql, key->columns, key->operators, key->collations,
-						  key->nulls_not_distinct, alias);
-		AppendExpressionsEqual(sql, table, key, alias, "s");
-		if (key->nulls_not_distinct || !IsPlain(key))
-			AppendNotWaiting(sql, table, key->inputs);
+		AppendSameByKey(sql, table, key, alias);
+	}
+}
+
+/*
+ * Append the join of the source's row with its counterparts: the one by the
+ * declared rule, or those by keys; the one in the bag, as b; and where the rule finds
+ * none, an earlier copy.
+ */
+static void
+AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
+{
+	AppendWritten(sql, table);
+	if (table->rule)
+		AppendPair(sql, table, table->pairs, "p", "d1");
+	AppendCounterpartsByKey(sql, table);
+	if (IsBag(table))
+	{
+		StringInfoData pairs;
+
+		initStringInfo(&pairs);
+		AppendBagPairs(&pairs, merge, table);
+		AppendPair(sql, table, pairs.data, "q", "b");
 	}
 	if (HasEarlierCopies(table))
 		AppendEarlierCopies(sql, merge, table);
 }
 
 /*
- * Append the counterpart, d1, that the key map has from an earlier merge,
- * provided that it still looks the same but for references within the
- * component, which cannot be compared.
+ * Append that row d1 of the destination, which an earlier merge has found or copied, is
+ * still the same: by a key, or as a whole.
  */
 static void
-AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
+AppendStillSame(StringInfo sql, FactTable *table)
+{
+	ListCell   *lc;
+
+	appendStringInfoString(sql, "(false");
+	foreach(lc, table->sameness)
+	{
+		UniqueKey  *key = lfirst(lc);
+
+		appendStringInfoString(sql, " OR (");
+		AppendSameByKey(sql, table, key, "d1");
+		appendStringInfoChar(sql, ')');
+	}
+	if (table->rule || IsBag(table))
+	{
+		appendStringInfoString(sql, " OR (");
+		AppendWholeRowEquality(sql, table, "d1");
+		AppendNotIdentified(sql, table, "s");
+		appendStringInfoChar(sql, ')');
+	}
+	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * Append that row d1 looks the same but for references within the component, which
+ * cannot be compared.
+ */
+static void
+AppendLooksSame(StringInfo sql, FactTable *table)
 {
 	List	   *columns = NIL;
 	ListCell   *lc;
@@ -290,14 +322,29 @@ AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
 		if (reference == NULL || reference->target->component != table->component)
 			columns = lappend(columns, lfirst(lc));
 	}
+	if (columns == NIL)
+		appendStringInfoString(sql, "true");
+	AppendRowEquality(sql, columns, NIL, NIL, true, "d1");
+}
+
+/*
+ * Append the counterpart, d1, that the key map has from an earlier merge, if that is
+ * still the same, or with again may be.
+ */
+static void
+AppendKnown(StringInfo sql, Merge *merge, FactTable *table, bool again)
+{
+	AppendWritten(sql, table);
 	appendStringInfo(sql, " JOIN %s AS o ON o.merge_id <> " INT64_FORMAT " AND ",
 					 table->map, merge->id);
 	AppendMapJoin(sql, table, "o", "source", "s");
 	appendStringInfo(sql, " JOIN %s AS d1 ON ", QualifiedRelation(table->destination));
 	AppendMapJoin(sql, table, "o", "destination", "d1");
-	if (columns != NIL)
-		appendStringInfoString(sql, " AND ");
-	AppendRowEquality(sql, columns, NIL, NIL, true, "d1");
+	appendStringInfoString(sql, " AND ");
+	if (again)
+		AppendStillSame(sql, table);
+	else
+		AppendLooksSame(sql, table);
 }
 
 /*
@@ -307,34 +354,32 @@ AppendKnown(StringInfo sql, Merge *merge, FactTable *table)
 bool
 NeedsChoice(FactTable *table, MatchMode mode)
 {
-	return (mode == MATCH_ALL || mode == MATCH_LEVEL) &&
-		(KeyCount(table) == 0 || (!table->keyed && HasEarlierCopies(table)));
+	return (mode == MATCH_ALL || mode == MATCH_LEVEL) && HasEarlierCopies(table);
 }
 
 /*
- * Append what the matched row has in a column: the copy that an earlier merge
- * made of the fact, else the first counterpart; a copy that merely looks the
- * same comes last.
+ * Append what the matched row has in a column: the first counterpart; a copy that merely
+ * looks the same comes last.
  */
 static void
 AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column)
 {
-	int			count = mode == MATCH_KNOWN ? 1 : Max(KeyCount(table), 1);
-	bool		copies = mode != MATCH_KNOWN && HasEarlierCopies(table);
+	bool		known = mode == MATCH_KNOWN || mode == MATCH_AGAIN;
+	int			count = known ? 1 : KeyCount(table);
 	bool		first = true;
 
 	appendStringInfoString(sql, "COALESCE(");
-	if (copies && table->keyed)
-	{
-		AppendSeparator(sql, ", ", &first);
-		appendStringInfo(sql, "c.%s", column);
-	}
 	for (int i = 1; i <= count; i++)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "d%d.%s", i, column);
 	}
-	if (copies && !table->keyed)
+	if (!known && IsBag(table))
+	{
+		AppendSeparator(sql, ", ", &first);
+		appendStringInfo(sql, "b.%s", column);
+	}
+	if (!known && HasEarlierCopies(table))
 		appendStringInfo(sql, ", c.%s", column);
 	appendStringInfoChar(sql, ')');
 }
@@ -420,7 +465,6 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 	}
 	appendStringInfo(sql, " AS in_both, %s AS inexact",
 					 !table->rule || (mode != MATCH_ALL && mode != MATCH_LEVEL) ? "false" :
-					 table->keyed && HasEarlierCopies(table) ? "c.ctid IS NULL AND COALESCE(p.inexact, false)" :
 					 "COALESCE(p.inexact, false)");
 	foreach(lc, table->columns)
 	{
@@ -434,8 +478,8 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 	}
 	appendStringInfoString(sql, " FROM ");
 	AppendSourceRow(sql, merge, table, false);
-	if (mode == MATCH_KNOWN)
-		AppendKnown(sql, merge, table);
+	if (mode == MATCH_KNOWN || mode == MATCH_AGAIN)
+		AppendKnown(sql, merge, table, mode == MATCH_AGAIN);
 	else if (mode != MATCH_REST)
 		AppendCounterparts(sql, merge, table);
 }
@@ -460,7 +504,9 @@ void
 AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 {
 	appendStringInfoString(sql, " WHERE true");
-	AppendNoAddressYet(sql, merge, table);
+	/* What is known is matched first */
+	if (mode != MATCH_AGAIN)
+		AppendNoAddressYet(sql, merge, table);
 	if (mode == MATCH_REST)
 		return;
 	appendStringInfoString(sql, " AND ");
@@ -487,7 +533,8 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 		appendStringInfo(&sql, ", %s", AddressText(table, psprintf("d%d", i)));
 	appendStringInfoString(&sql, " FROM ");
 	AppendSourceRow(&sql, merge, table, false);
-	AppendCounterparts(&sql, merge, table);
+	AppendWritten(&sql, table);
+	AppendCounterpartsByKey(&sql, table);
 	appendStringInfoString(&sql, " WHERE ");
 	for (int i = 2; i <= list_length(table->sameness); i++)
 		for (int j = 1; j < i; j++)
@@ -523,41 +570,33 @@ RefuseAmbiguity(Merge *merge, FactTable *table)
 void
 RefuseFusion(Merge *merge, FactTable *table)
 {
-	StringInfoData same;
-	StringInfoData other;
+	StringInfoData address;
+	char	   *source = MapAddressText(table, "m.source");
+	char	   *met;
+	char	   *groups;
 	char	  **row;
 	ListCell   *lc;
 
 	if (list_length(table->sameness) < 2 || MayFold(table))
 		return;
-	initStringInfo(&other);
-	appendStringInfo(&other, "(m.ctid < o.ctid AND o.in_both AND o.merge_id = " INT64_FORMAT, merge->id);
-	if (table->repeated)
-	{
-		/* A fact that is not looked at may be the other one */
-		appendStringInfo(&other, " OR o.merge_id <> " INT64_FORMAT " AND NOT (", merge->id);
-		AppendSameAddress(&other, table, SIDE_SOURCE, "m.source_", "o.source_");
-		appendStringInfoChar(&other, ')');
-	}
-	appendStringInfoChar(&other, ')');
-	initStringInfo(&same);
+	initStringInfo(&address);
 	foreach(lc, table->address)
-	{
-		Column	   *column = lfirst(lc);
-
-		appendStringInfoString(&same, " AND ");
-		AppendEquality(&same, psprintf("m.destination_%d", column->map_number),
-					   EqualityOperator(column->type),
-					   psprintf("o.destination_%d", column->map_number),
-					   column->collation);
-	}
+		appendStringInfo(&address, "%sm.destination_%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+	/* Where facts are known, one that is not looked at may be the other one */
+	met = psprintf(table->repeated ? "m.in_both OR m.merge_id <> " INT64_FORMAT :
+				   "m.in_both AND m.merge_id = " INT64_FORMAT, merge->id);
+	groups = psprintf("FROM %s AS m WHERE %s GROUP BY %s HAVING pg_catalog.count(*) > 1"
+					  " AND pg_catalog.bool_or(m.merge_id = " INT64_FORMAT ")",
+					  table->map, met, address.data, merge->id);
+	/* Facts are seldom fused, and to name them all takes long */
+	if (SqlFetchRow(merge->snapshot, psprintf("SELECT 1 %s LIMIT 1", groups), NULL) == NULL)
+		return;
 	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT %s, %s, %s FROM %s AS m JOIN %s AS o ON m.in_both AND m.merge_id = " INT64_FORMAT
-							   " AND %s%s ORDER BY 1 LIMIT 1",
-							   MapAddressText(table, "m.source"),
-							   MapAddressText(table, "o.source"),
-							   MapAddressText(table, "m.destination"),
-							   table->map, table->map, merge->id, other.data, same.data), NULL);
+					  psprintf("SELECT pg_catalog.min(%s), pg_catalog.max(%s), pg_catalog.min(%s) %s"
+							   " AND pg_catalog.min(%s) <> pg_catalog.max(%s) ORDER BY 1 LIMIT 1",
+							   source, source, MapAddressText(table, "m.destination"), groups,
+							   source, source), NULL);
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),

@@ -15,7 +15,9 @@ typedef enum MatchMode
 {
 	MATCH_ALL,					/* match what has a counterpart, assign the rest */
 	MATCH_LEVEL,				/* match only */
-	MATCH_KNOWN,				/* match only, by what an earlier merge found */
+	MATCH_AGAIN,				/* match only, with what an earlier merge found and is
+								 * still the same */
+	MATCH_KNOWN,				/* ... or may be, as far as it can be compared */
 	MATCH_REST					/* assign only */
 } MatchMode;
 
@@ -25,11 +27,14 @@ typedef struct SameWay
 	UniqueKey  *key;			/* the one that it is, or NULL */
 	List	   *columns;		/* of Column: what is compared */
 	List	   *never_null;		/* of Column: a null there equals nothing */
+	bool		bag;			/* it is that of facts which no key identifies: the
+								 * k-th of equal ones is the k-th, see bag.c */
 } SameWay;
 
 extern List *WaysToBeSame(FactTable *table);
 extern bool HasUnidentified(FactTable *table);
 extern bool IsDrawn(Column *column);
+extern void AppendNotIdentified(StringInfo sql, FactTable *table, const char *alias);
 extern void AppendNotWaiting(StringInfo sql, FactTable *table, List *columns);
 extern void AppendNoAddressYet(StringInfo sql, Merge *merge, FactTable *table);
 extern bool NeedsChoice(FactTable *table, MatchMode mode);
@@ -40,6 +45,13 @@ extern void AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table
 extern void RefuseAmbiguity(Merge *merge, FactTable *table);
 extern void RefuseFusion(Merge *merge, FactTable *table);
 extern void RefuseIndistinct(FactTable *table);
+
+/* bag.c */
+extern bool IsBag(FactTable *table);
+extern void AppendRank(StringInfo sql, FactTable *table, bool source);
+extern void AppendIsFree(StringInfo sql, FactTable *table);
+extern void NoticeUnidentified(Merge *merge, FactTable *table);
+extern void AppendBagPairs(StringInfo sql, Merge *merge, FactTable *table);
 
 /* circle.c */
 extern void NoticeUnresolved(Merge *merge, List *component);

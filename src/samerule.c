@@ -159,7 +159,7 @@ TakeCondition(FactTable *table, Relation relation, SameRule *rule, const char *c
  * Make the rule of what is declared, or raise an error.
  */
 static SameRule *
-MakeRule(FactTable *table, ArrayType *key, Jsonb *tolerances, const char *condition)
+MakeRule(FactTable *table, ArrayType *key, Jsonb *tolerances, const char *condition, bool nulls_same)
 {
 	SameRule   *rule = palloc0(sizeof(SameRule));
 	Relation	relation = table_open(table->destination, AccessShareLock);
@@ -170,6 +170,7 @@ MakeRule(FactTable *table, ArrayType *key, Jsonb *tolerances, const char *condit
 	TakeCondition(table, relation, rule, condition);
 	table_close(relation, AccessShareLock);
 
+	rule->nulls_same = nulls_same;
 	rule->columns = list_copy(rule->key->columns);
 	foreach(lc, rule->tolerances)
 		rule->columns = list_append_unique_ptr(rule->columns,
@@ -203,9 +204,18 @@ MakeKeptRule(Datum *values, bool *nulls, void *arg)
 	FixSettings();
 	kept->rule = MakeRule(kept->table, DatumGetArrayTypePCopy(values[0]),
 						  DatumGetJsonbPCopy(values[1]),
-						  nulls[2] ? NULL : TextDatumGetCString(values[2]));
+						  nulls[2] ? NULL : TextDatumGetCString(values[2]), DatumGetBool(values[3]));
 	AtEOXact_GUC(true, nest_level);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Whether a declaration says what nulls in a key are; those of version 1.0 do not.
+ */
+static bool
+KnowsNulls(void)
+{
+	return HasRegistered("sameness", "nulls_same");
 }
 
 /*
@@ -219,8 +229,8 @@ LoadRule(FactTable *table)
 
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table->destination));
 	SqlForEachRow(InvalidSnapshot,
-				  "SELECT key, tolerance, condition FROM factmerge.sameness WHERE fact_table OPERATOR(pg_catalog.=) $1",
-				  &args, MakeKeptRule, &kept);
+				  psprintf("SELECT key, tolerance, condition, %s FROM factmerge.sameness WHERE fact_table OPERATOR(pg_catalog.=) $1",
+						   KnowsNulls() ? "nulls_same" : "false"), &args, MakeKeptRule, &kept);
 	return kept.rule;
 }
 
@@ -241,7 +251,7 @@ DescribeRule(FactTable *table)
 						 quote_identifier(((Column *) lfirst(lc))->name));
 	if (rule->key->columns)
 	{
-		appendStringInfoChar(&text, ')');
+		appendStringInfoString(&text, rule->nulls_same ? "), nulls are the same" : ")");
 		first = false;
 	}
 	foreach(lc, rule->tolerances)
@@ -282,7 +292,38 @@ TolerancesAsJson(SameRule *rule)
 }
 
 /*
- * factmerge_set_sameness(regclass, name[], jsonb, text)
+ * Whether the argument nulls, which version 1.0 does not have, is 'same'.
+ */
+static bool
+TakeNulls(FunctionCallInfo fcinfo)
+{
+	const char *nulls = PG_NARGS() > 4 ? text_to_cstring(REQUIRE_ARG(TEXT_PP, 4)) : "distinct";
+
+	if (strcmp(nulls, "same") == 0)
+		return true;
+	if (strcmp(nulls, "distinct") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nulls cannot be \"%s\"", nulls),
+				 errhint("In a key they are distinct, or the same.")));
+	return false;
+}
+
+/*
+ * Keep with a declaration whether nulls in its key are the same.
+ */
+static void
+NoteNulls(Oid relation, bool nulls_same)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(relation));
+	SqlAddArg(&args, BOOLOID, BoolGetDatum(nulls_same));
+	SqlExecuteAsOwner("UPDATE factmerge.sameness SET nulls_same = $2 WHERE fact_table OPERATOR(pg_catalog.=) $1", &args);
+}
+
+/*
+ * factmerge_set_sameness(regclass, name[], jsonb, text, text)
  */
 Datum
 factmerge_set_sameness(PG_FUNCTION_ARGS)
@@ -300,7 +341,7 @@ factmerge_set_sameness(PG_FUNCTION_ARGS)
 	DescribeColumns(&table, NULL, relation);
 	rule = MakeRule(&table, PG_ARGISNULL(1) ? NULL : PG_GETARG_ARRAYTYPE_P(1),
 					PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2),
-					PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+					PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)), TakeNulls(fcinfo));
 	table_close(relation, NoLock);
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(table.destination));
 	SqlAddArg(&args, NAMEARRAYOID, NameArray(ColumnNames(rule->key->columns)));
@@ -310,6 +351,8 @@ factmerge_set_sameness(PG_FUNCTION_ARGS)
 					  " VALUES ($1, $2, $3, $4) ON CONFLICT (fact_table)"
 					  " DO UPDATE SET key = excluded.key, tolerance = excluded.tolerance,"
 					  " condition = excluded.condition", &args);
+	if (KnowsNulls())
+		NoteNulls(table.destination, rule->nulls_same);
 	SqlFinish();
 	PG_RETURN_VOID();
 }

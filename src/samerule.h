@@ -56,6 +56,7 @@ typedef struct Block
 typedef struct SameRule
 {
 	UniqueKey  *key;			/* its columns may be NIL */
+	bool		nulls_same;		/* ... two nulls in one are equal */
 	List	   *tolerances;		/* of Tolerance */
 	char	   *condition;		/* SQL over source and destination, or NULL */
 	List	   *conditional;	/* of Column: what the condition names */

@@ -370,8 +370,8 @@ Matched(Column *column)
 }
 
 /*
- * Append that the source's row equals a row of the destination in some
- * columns, by the operators of an index (NIL: those of the types; what has
+ * Append that two rows are equal in some columns, whose values are given as SQL for
+ * either of them, by the operators of an index (NIL: those of the types; what has
  * none is compared as text).  With nulls_equal two nulls are equal, too.
  *
  * Only an equality can drive a hash join, and none of SQL's lets nulls be
@@ -379,30 +379,29 @@ Matched(Column *column)
  * records.
  */
 void
-AppendRowEquality(StringInfo sql, List *columns, List *operators,
-				  List *collations, bool nulls_equal, const char *alias)
+AppendEqualValues(StringInfo sql, List *columns, List *operators, List *collations,
+				  bool nulls_equal, List *lefts, List *rights)
 {
-	StringInfoData source_record;
-	StringInfoData destination_record;
+	StringInfoData left_record;
+	StringInfoData right_record;
 	bool		first = true;
 	bool		first_in_record = true;
 	ListCell   *lc;
-	int			i = 0;
 
-	initStringInfo(&source_record);
-	initStringInfo(&destination_record);
+	initStringInfo(&left_record);
+	initStringInfo(&right_record);
 	foreach(lc, columns)
 	{
 		Column	   *column = lfirst(lc);
+		int			i = foreach_current_index(lc);
 		Oid			operator = operators ? list_nth_oid(operators, i) :
 			EqualityOperator(column->type);
 		Oid			collation = collations ? list_nth_oid(collations, i) :
 			column->collation;
-		char	   *left = psprintf("%s.%s", alias, quote_identifier(column->name));
-		char	   *right = psprintf("(%s)", Matched(column));
+		char	   *left = list_nth(lefts, i);
+		char	   *right = list_nth(rights, i);
 		Oid			type = column->type;
 
-		i++;
 		if (!OidIsValid(operator))
 		{
 			left = psprintf("%s::pg_catalog.text", left);
@@ -413,11 +412,11 @@ AppendRowEquality(StringInfo sql, List *columns, List *operators,
 		}
 		if (nulls_equal && column->nullable && HasHash(type))
 		{
-			AppendSeparator(&source_record, ", ", &first_in_record);
-			if (destination_record.len > 0)
-				appendStringInfoString(&destination_record, ", ");
-			appendStringInfoString(&source_record, right);
-			appendStringInfoString(&destination_record, left);
+			AppendSeparator(&left_record, ", ", &first_in_record);
+			if (right_record.len > 0)
+				appendStringInfoString(&right_record, ", ");
+			appendStringInfoString(&left_record, left);
+			appendStringInfoString(&right_record, right);
 			continue;
 		}
 		AppendSeparator(sql, " AND ", &first);
@@ -427,10 +426,32 @@ AppendRowEquality(StringInfo sql, List *columns, List *operators,
 			appendStringInfo(sql, " OR %s IS NULL AND %s IS NULL", left, right);
 		appendStringInfoChar(sql, ')');
 	}
-	if (source_record.len > 0)
+	if (left_record.len > 0)
 	{
 		AppendSeparator(sql, " AND ", &first);
 		appendStringInfo(sql, "ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.=) ROW(%s)::pg_catalog.record",
-						 destination_record.data, source_record.data);
+						 left_record.data, right_record.data);
 	}
+}
+
+/*
+ * Append that the source's row equals a row of the destination in some columns, as
+ * above.
+ */
+void
+AppendRowEquality(StringInfo sql, List *columns, List *operators,
+				  List *collations, bool nulls_equal, const char *alias)
+{
+	List	   *lefts = NIL;
+	List	   *rights = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		Column	   *column = lfirst(lc);
+
+		lefts = lappend(lefts, psprintf("%s.%s", alias, quote_identifier(column->name)));
+		rights = lappend(rights, psprintf("(%s)", Matched(column)));
+	}
+	AppendEqualValues(sql, columns, operators, collations, nulls_equal, lefts, rights);
 }
