@@ -17,10 +17,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "factmerge.h"
+#include "level.h"
 #include "sameness.h"
 
 /* The facts of a table that are new, by the columns of their key map */
@@ -33,7 +35,7 @@ NewFacts(FactTable *table)
 /*
  * The references within the component that a way to be the same looks at.
  */
-static List *
+List *
 ReferencesOnTheWay(FactTable *table, SameWay *way)
 {
 	List	   *references = NIL;
@@ -64,9 +66,28 @@ AppendRefersToNew(StringInfo sql, Reference *reference)
 	for (int i = 0; i < list_length(reference->columns); i++)
 	{
 		appendStringInfoString(sql, " AND ");
-		AppendLookup(sql, reference, i, "n.s");
+		AppendLookup(sql, reference, i, "n.source_");
 	}
-	appendStringInfoChar(sql, ')');
+	/* Each time a level is followed, nobody is to read all of them into a hash table */
+	appendStringInfoString(sql, reference->table->followed ? " OFFSET 0)" : ")");
+}
+
+/*
+ * Append, after others, that a fact is not compared in a way.
+ */
+static void
+AppendNotCompared(StringInfo sql, FactTable *table, SameWay *way)
+{
+	ListCell   *lc;
+
+	foreach(lc, way->never_null)
+		appendStringInfo(sql, " OR s.%s IS NULL", quote_identifier(((Column *) lfirst(lc))->name));
+	if (way->bag && table->sameness != NIL)
+	{
+		appendStringInfoString(sql, " OR NOT (true");
+		AppendNotIdentified(sql, table, "s");
+		appendStringInfoChar(sql, ')');
+	}
 }
 
 /*
@@ -101,15 +122,16 @@ AppendIsNew(StringInfo sql, FactTable *table, SameWay *way)
 		appendStringInfoString(sql, " OR ");
 		AppendRefersToNew(sql, lfirst(lc));
 	}
+	AppendNotCompared(sql, table, way);
 	appendStringInfoChar(sql, ')');
 }
 
 /*
- * Find the facts of a table that are new by what is known so far; returns how
- * many that are.
+ * The statement that finds the facts of a table, of those which SourceFacts() says, that
+ * are new by what is known at level $1.
  */
-static uint64
-FindNew(Merge *merge, FactTable *table)
+static char *
+NewStatement(Merge *merge, FactTable *table)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -118,11 +140,10 @@ FindNew(Merge *merge, FactTable *table)
 	appendStringInfo(&sql, "INSERT INTO %s SELECT ", NewFacts(table));
 	foreach(lc, table->map_columns)
 	{
-		if (foreach_current_index(lc) > 0)
-			appendStringInfoString(&sql, ", ");
 		AppendSourceValue(&sql, lfirst(lc));
+		appendStringInfoString(&sql, ", ");
 	}
-	appendStringInfoString(&sql, " FROM ");
+	appendStringInfoString(&sql, "$1 + 1 FROM ");
 	AppendSourceRow(&sql, merge, table, false);
 	appendStringInfoString(&sql, " WHERE true");
 	AppendNoAddressYet(&sql, merge, table);
@@ -132,12 +153,24 @@ FindNew(Merge *merge, FactTable *table)
 		Column	   *column = lfirst(lc);
 
 		appendStringInfoString(&sql, " AND ");
-		AppendSameOnSide(&sql, column, true, psprintf("n.s%d", column->map_number), SourceValue(column));
+		AppendSameOnSide(&sql, column, true, psprintf("n.source_%d", column->map_number), SourceValue(column));
 	}
 	appendStringInfoChar(&sql, ')');
 	foreach(lc, WaysToBeSame(table))
 		AppendIsNew(&sql, table, lfirst(lc));
-	return SqlExecute(merge->snapshot, sql.data, NULL);
+	return sql.data;
+}
+
+/*
+ * Find the new ones of all facts of a table; returns how many that are.
+ */
+static uint64
+FindNew(Merge *merge, FactTable *table)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, INT8OID, Int64GetDatum(-1));
+	return SqlExecute(merge->snapshot, NewStatement(merge, table), &args);
 }
 
 /*
@@ -147,7 +180,6 @@ static void
 CreateNewFacts(FactTable *table)
 {
 	StringInfoData columns;
-	bool		first = true;
 	ListCell   *lc;
 
 	initStringInfo(&columns);
@@ -155,13 +187,13 @@ CreateNewFacts(FactTable *table)
 	{
 		Column	   *column = lfirst(lc);
 
-		AppendSeparator(&columns, ", ", &first);
-		appendStringInfo(&columns, "s%d %s", column->map_number,
+		appendStringInfo(&columns, "source_%d %s", column->map_number,
 						 TypeText(column->source_type, -1));
 		if (OidIsValid(column->source_collation))
 			appendStringInfo(&columns, " COLLATE %s", QualifiedCollation(column->source_collation));
+		appendStringInfoString(&columns, ", ");
 	}
-	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (%s)", NewFacts(table), columns.data));
+	SqlUtility(psprintf("CREATE TEMPORARY TABLE %s (%slevel pg_catalog.int8)", NewFacts(table), columns.data));
 }
 
 /*
@@ -192,16 +224,14 @@ NoticeLeft(Merge *merge, FactTable *table)
 }
 
 /*
- * Say how many facts of a component could not be compared.
+ * Find the new facts of a component, round by round.
  */
-void
-NoticeUnresolved(Merge *merge, List *component)
+static void
+FindNewInRounds(Merge *merge, List *component)
 {
 	uint64		found;
 	ListCell   *lc;
 
-	foreach(lc, component)
-		CreateNewFacts(lfirst(lc));
 	do
 	{
 		found = 0;
@@ -211,6 +241,44 @@ NoticeUnresolved(Merge *merge, List *component)
 			found += FindNew(merge, lfirst(lc));
 		}
 	} while (found > 0);
+}
+
+/*
+ * Find the new facts of a component by following its levels.
+ */
+static void
+FollowNew(Merge *merge, List *component, Levels *levels)
+{
+	ListCell   *lc;
+
+	RestartLevels(levels);
+	foreach(lc, component)
+		IndexByLookups(lfirst(lc), NewFacts(lfirst(lc)), "source_");
+	foreach(lc, component)
+	{
+		(void) FindNew(merge, lfirst(lc));
+		AnalyzeLookups(lfirst(lc), NewFacts(lfirst(lc)), "source_");
+	}
+	for (int64 number = 0; FindReady(merge, levels, "new", number) > 0; number++)
+		foreach(lc, levels->tables)
+			(void) UseReady(merge, levels, lfirst(lc), NewStatement, number);
+}
+
+/*
+ * Say how many facts of a component could not be compared; levels is NULL if it cannot be
+ * followed.
+ */
+void
+NoticeUnresolved(Merge *merge, List *component, Levels *levels)
+{
+	ListCell   *lc;
+
+	foreach(lc, component)
+		CreateNewFacts(lfirst(lc));
+	if (levels)
+		FollowNew(merge, component, levels);
+	else
+		FindNewInRounds(merge, component);
 	foreach(lc, component)
 		NoticeLeft(merge, lfirst(lc));
 }

@@ -209,12 +209,15 @@ typedef struct FactTable
 	bool		merged_before;	/* ... and earlier merges have filled it */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
 	bool		settled;		/* the key map is complete */
+	bool		supposed;		/* ... or what earlier merges know is taken for it */
 	bool		untried_address;	/* nobody warrants that it is unique */
 	bool		paired;			/* one fact of each side at most is the same */
 	bool		folded;			/* some of its facts have been folded */
 	bool		folds;			/* the key map leads from several facts to one */
 	int64		inexact;		/* facts in both that are not quite the same */
 	char	   *pairs;			/* counterparts by the rule, or NULL */
+	bool		followed;		/* level by level, see level.c */
+	char	   *free;			/* ... then, what is compared as a whole, or NULL */
 	bool		tags_speak;		/* the tags alone say who has a fact */
 	bool		has_tags;		/* the provenance columns existed before */
 	bool		suspended;		/* its indexes are to be rebuilt */
@@ -366,6 +369,9 @@ extern void AppendSourceValue(StringInfo sql, Column *column);
 extern char *SourceValue(Column *column);
 extern void AppendTranslated(StringInfo sql, Column *column);
 extern void AppendMatched(StringInfo sql, Column *column);
+extern char *LookupValue(Reference *reference, int i);
+extern void AppendLookedUp(StringInfo sql, Reference *reference, int i,
+						   const char *prefix, const char *value);
 extern void AppendLookup(StringInfo sql, Reference *reference, int i, const char *prefix);
 extern void AppendReferenceJoin(StringInfo sql, Reference *reference);
 extern void AppendMapJoin(StringInfo sql, FactTable *table, const char *map,

@@ -33,6 +33,7 @@
 
 #include "eventlog.h"
 #include "factmerge.h"
+#include "level.h"
 #include "samerule.h"
 #include "sameness.h"
 
@@ -184,7 +185,7 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 static void
 MatchAgain(Merge *merge, FactTable *table)
 {
-	if (!table->merged_before || !table->keyed || (table->rule == NULL && !IsBag(table)))
+	if (!table->merged_before || !table->keyed)
 		return;
 	table->again = MatchSome(merge, table, MATCH_AGAIN);
 	table->counts.source_facts += table->again;
@@ -423,22 +424,81 @@ MatchRound(Merge *merge, List *component, MatchMode mode)
 }
 
 /*
+ * Match the facts of a circle with what earlier merges have made of them, supposing that
+ * what they refer to is still the same.  Should it not be, that fact has changed, and the
+ * merge is refused (keymap.c).
+ */
+static void
+MatchCircleAgain(Merge *merge, List *component)
+{
+	ListCell   *lc;
+
+	foreach(lc, component)
+		if (IsTemporary(((FactTable *) lfirst(lc))->source) || !KnowsSourceTables())
+		return;
+	foreach(lc, component)
+		((FactTable *) lfirst(lc))->supposed = true;
+	foreach(lc, component)
+		MatchAgain(merge, lfirst(lc));
+	foreach(lc, component)
+		((FactTable *) lfirst(lc))->supposed = false;
+}
+
+/*
+ * Match facts of a circle that earlier merges know and that cannot be compared; returns
+ * whether there were any.
+ */
+static bool
+MatchKnown(Merge *merge, List *component, Levels *levels)
+{
+	bool		known = false;
+	ListCell   *lc;
+
+	foreach(lc, component)
+		known |= ((FactTable *) lfirst(lc))->merged_before;
+	if (!known)
+		return false;
+	if (levels)
+		StandIn(levels, false);
+	known = MatchRound(merge, component, MATCH_KNOWN) > 0;
+	if (levels)
+		StandIn(levels, true);
+	return known;
+}
+
+/*
  * Match tables that refer to each other in a circle, level by level; what
  * earlier merges know of comes in where that gets no further.
  */
 static void
 MatchComponent(Merge *merge, List *component)
 {
+	bool		follow = CanFollow(merge, component);
+	bool		known = true;
 	ListCell   *lc;
 
+	if (follow)
+		MatchCircleAgain(merge, component);
 	foreach(lc, component)
 		NoticeUnidentified(merge, lfirst(lc));
-	do
+	while (known)
 	{
-		while (MatchRound(merge, component, MATCH_LEVEL) > 0)
-			CHECK_FOR_INTERRUPTS();
-	} while (MatchRound(merge, component, MATCH_KNOWN) > 0);
-	NoticeUnresolved(merge, component);
+		Levels	   *levels = NULL;
+
+		if (MatchRound(merge, component, MATCH_LEVEL) > 0 && !follow)
+			continue;
+		if (follow)
+		{
+			levels = BeginLevels(merge, component);
+			MatchLevels(merge, levels);
+			KeepLevels(merge, levels);
+		}
+		known = MatchKnown(merge, component, levels);
+		if (!known)
+			NoticeUnresolved(merge, component, levels);
+		if (levels)
+			EndLevels(levels);
+	}
 	AssignRest(merge, component);
 }
 
@@ -583,7 +643,8 @@ MatchTogether(Merge *merge, List *component)
 		RefuseAmbiguity(merge, table);
 		if (!circular)
 		{
-			MatchAgain(merge, table);
+			if (table->rule || IsBag(table))
+				MatchAgain(merge, table);
 			NoticeUnidentified(merge, table);
 			table->counts.source_facts += MatchChecked(merge, table, MATCH_ALL);
 		}

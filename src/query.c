@@ -454,14 +454,15 @@ SqlStoreRows(Snapshot snapshot, SqlStatement *statement, Tuplestorestate *rows,
 }
 
 /*
- * Execute a prepared statement without parameters under a snapshot.
+ * Execute a prepared statement under a snapshot; values is NULL if it has no parameters,
+ * none of which is null.
  */
 uint64
-SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement)
+SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement, Datum *values)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	CheckResult(SPI_execute_snapshot(statement->plan, NULL, NULL, snapshot, InvalidSnapshot,
+	CheckResult(SPI_execute_snapshot(statement->plan, values, NULL, snapshot, InvalidSnapshot,
 									 false, true, 0), "prepared statement");
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(context);

@@ -61,7 +61,7 @@ extern SqlStatement *SqlPrepare(const char *sql, int nargs, Oid *types);
 extern uint64 SqlExecutePrepared(SqlStatement *statement, Datum *values,
 								 const char *nulls);
 extern SqlStatement *SqlKeep(SqlStatement *statement, MemoryContext context);
-extern uint64 SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement);
+extern uint64 SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement, Datum *values);
 extern SqlStatement *SqlPrepareQuery(const char *sql);
 extern int64 SqlStoreRows(Snapshot snapshot, SqlStatement *statement,
 						  Tuplestorestate *rows, TupleDesc *description);

@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
+#include "level.h"
 #include "samerule.h"
 #include "sameness.h"
 
@@ -103,7 +104,7 @@ AppendNotWaiting(StringInfo sql, FactTable *table, List *columns)
 /*
  * Append that the source's row equals row alias of the destination as a whole.
  */
-static void
+void
 AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias)
 {
 	AppendRowEquality(sql, WholeRow(table), NIL, NIL, true, alias);
@@ -219,6 +220,30 @@ AppendPair(StringInfo sql, FactTable *table, const char *pairs, const char *map,
 }
 
 /*
+ * Append that the source's row equals a row of the destination by a key in which nulls
+ * are equal, in a form that the key's index serves.
+ */
+static void
+AppendIndexedEquality(StringInfo sql, UniqueKey *key, const char *alias)
+{
+	ListCell   *lc;
+
+	foreach(lc, key->columns)
+	{
+		List	   *column = list_make1(lfirst(lc));
+		int			i = foreach_current_index(lc);
+		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
+
+		appendStringInfoString(sql, i > 0 ? " AND (" : "(");
+		AppendRowEquality(sql, column, list_make1_oid(list_nth_oid(key->operators, i)),
+						  list_make1_oid(list_nth_oid(key->collations, i)), false, alias);
+		appendStringInfo(sql, " OR %s.%s IS NULL AND ", alias, name);
+		AppendMatched(sql, lfirst(lc));
+		appendStringInfoString(sql, " IS NULL)");
+	}
+}
+
+/*
  * Append that the source's row equals a row of the destination by a key.
  */
 static void
@@ -226,8 +251,11 @@ AppendSameByKey(StringInfo sql, FactTable *table, UniqueKey *key, const char *al
 {
 	if (key->columns == NIL)
 		appendStringInfoString(sql, "true");
-	AppendRowEquality(sql, key->columns, key->operators, key->collations,
-					  key->nulls_not_distinct, alias);
+	else if (table->followed && key->nulls_not_distinct)
+		AppendIndexedEquality(sql, key, alias);
+	else
+		AppendRowEquality(sql, key->columns, key->operators, key->collations,
+						  key->nulls_not_distinct, alias);
 	AppendExpressionsEqual(sql, table, key, alias, "s");
 	if (key->nulls_not_distinct || !IsPlain(key))
 		AppendNotWaiting(sql, table, key->inputs);
@@ -265,7 +293,9 @@ AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 	if (table->rule)
 		AppendPair(sql, table, table->pairs, "p", "d1");
 	AppendCounterpartsByKey(sql, table);
-	if (IsBag(table))
+	if (table->free)
+		AppendFreeCounterpart(sql, table);
+	else if (IsBag(table))
 	{
 		StringInfoData pairs;
 

@@ -31,6 +31,8 @@ typedef struct SameWay
 								 * k-th of equal ones is the k-th, see bag.c */
 } SameWay;
 
+struct Levels;
+
 extern List *WaysToBeSame(FactTable *table);
 extern bool HasUnidentified(FactTable *table);
 extern bool IsDrawn(Column *column);
@@ -46,6 +48,8 @@ extern void RefuseAmbiguity(Merge *merge, FactTable *table);
 extern void RefuseFusion(Merge *merge, FactTable *table);
 extern void RefuseIndistinct(FactTable *table);
 
+extern void AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias);
+
 /* bag.c */
 extern bool IsBag(FactTable *table);
 extern void AppendRank(StringInfo sql, FactTable *table, bool source);
@@ -54,6 +58,7 @@ extern void NoticeUnidentified(Merge *merge, FactTable *table);
 extern void AppendBagPairs(StringInfo sql, Merge *merge, FactTable *table);
 
 /* circle.c */
-extern void NoticeUnresolved(Merge *merge, List *component);
+extern List *ReferencesOnTheWay(FactTable *table, SameWay *way);
+extern void NoticeUnresolved(Merge *merge, List *component, struct Levels *levels);
 
 #endif							/* FACTMERGE_SAMENESS_H */

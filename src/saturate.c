@@ -228,7 +228,7 @@ SaveAsAlways(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
 	}
 	if (statement == NULL || keep == NULL)
 		statement = SqlPrepare(derivation->save, 0, NULL);
-	count = SqlExecuteUnder(snapshot, statement);
+	count = SqlExecuteUnder(snapshot, statement, NULL);
 	if (keep && derivation->save_kept == NULL)
 		derivation->save_kept = SqlKeep(statement, keep);
 	else if (statement != derivation->save_kept)

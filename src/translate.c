@@ -147,24 +147,44 @@ IsStillNeeded(FactTable *table, Reference *reference)
 }
 
 /*
- * Append that a column of a reference of the source, of row s, has the value that a
- * column of its target has, which is called by a prefix and its number in the key map.
+ * SQL for the value by which column i of a reference, of row s of the source, is looked
+ * up among those of its target.
+ */
+char *
+LookupValue(Reference *reference, int i)
+{
+	Column	   *column = list_nth(reference->columns, i);
+	Column	   *target = list_nth(reference->target_columns, i);
+
+	if (column->misfit || target->misfit)
+		return psprintf("s.%s::%s", quote_identifier(column->name), TypeText(target->source_type, -1));
+	return reference->log ? LoggedKey(reference, "s", true) : SourceValue(column);
+}
+
+/*
+ * Append that such a value is that which the target's column has, which is called by a
+ * prefix and its number in the key map.
+ */
+void
+AppendLookedUp(StringInfo sql, Reference *reference, int i, const char *prefix, const char *value)
+{
+	Column	   *column = list_nth(reference->columns, i);
+	Column	   *target = list_nth(reference->target_columns, i);
+	bool		misfit = column->misfit || target->misfit;
+
+	AppendEquality(sql, psprintf("%s%d", prefix, target->map_number),
+				   misfit ? EqualityOperator(target->source_type) : list_nth_oid(reference->operators, i),
+				   value, misfit ? target->source_collation : target->collation);
+}
+
+/*
+ * Append that column i of a reference of the source, of row s, has the value that the
+ * target's column has.
  */
 void
 AppendLookup(StringInfo sql, Reference *reference, int i, const char *prefix)
 {
-	Column	   *column = list_nth(reference->columns, i);
-	Column	   *target = list_nth(reference->target_columns, i);
-	char	   *found = psprintf("%s%d", prefix, target->map_number);
-
-	if (column->misfit || target->misfit)
-		AppendEquality(sql, found, EqualityOperator(target->source_type),
-					   psprintf("s.%s::%s", quote_identifier(column->name), TypeText(target->source_type, -1)),
-					   target->source_collation);
-	else
-		AppendEquality(sql, found, list_nth_oid(reference->operators, i),
-					   reference->log ? LoggedKey(reference, "s", true) : SourceValue(column),
-					   target->collation);
+	AppendLookedUp(sql, reference, i, prefix, LookupValue(reference, i));
 }
 
 /*
@@ -204,8 +224,8 @@ AppendSourceRow(StringInfo sql, Merge *merge, FactTable *table, bool rest)
 		AppendReferenceJoin(sql, reference);
 		/* Until it is settled, a key map may hold pairs of earlier merges */
 		if (!reference->target->settled)
-			appendStringInfo(sql, " AND r%d.merge_id = " INT64_FORMAT,
-							 reference->number, merge->id);
+			appendStringInfo(sql, " AND r%d.merge_id %s " INT64_FORMAT, reference->number,
+							 reference->target->supposed ? "<>" : "=", merge->id);
 	}
 }
 
