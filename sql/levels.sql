@@ -54,6 +54,17 @@ UPDATE level_src.state SET value = 'other' WHERE id = 42;
 :merge;
 ROLLBACK;
 
+-- By a declared key there is one of each, the one with the lowest key
+CALL make_levels($$
+    CREATE TABLE SCHEMA.state (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, before bigint REFERENCES SCHEMA.state, value text)
+$$);
+SELECT chains('level_src', 10, 60, 40, 8);
+SELECT chains('level_dst', 9, 50, 40, 8);
+SELECT factmerge_set_sameness('level_dst.state', '{before,value}', nulls => 'same');
+:merge;
+SELECT * FROM paths('level_dst') WHERE root < '3' ORDER BY 1, 2;
+:merge;
+
 -- Trees whose roots and nodes are unique, whichever way nulls are equal
 CREATE FUNCTION tree(schema text, depth integer, width integer, owner text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

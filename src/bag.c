@@ -57,15 +57,15 @@ AppendGroupable(StringInfo sql, Oid type, Oid collation, const char *value)
 
 /*
  * Append the rank of a fact among those of its side, which is that of the row s or d,
- * that are equal as a whole.
+ * that are equal in some columns.
  */
 void
-AppendRank(StringInfo sql, FactTable *table, bool source)
+AppendRankAmong(StringInfo sql, FactTable *table, bool source, List *columns)
 {
 	ListCell   *lc;
 
 	appendStringInfoString(sql, "pg_catalog.row_number() OVER (PARTITION BY ");
-	foreach(lc, WholeRow(table))
+	foreach(lc, columns)
 	{
 		Column	   *column = lfirst(lc);
 		const char *name = quote_identifier(column->name);
@@ -89,6 +89,15 @@ AppendRank(StringInfo sql, FactTable *table, bool source)
 						 source ? SourceValue(column) : psprintf("d.%s", quote_identifier(column->name)));
 	}
 	appendStringInfoChar(sql, ')');
+}
+
+/*
+ * The same among those that are equal as a whole.
+ */
+void
+AppendRank(StringInfo sql, FactTable *table, bool source)
+{
+	AppendRankAmong(sql, table, source, WholeRow(table));
 }
 
 /*

@@ -82,6 +82,12 @@ AppendNotCompared(StringInfo sql, FactTable *table, SameWay *way)
 
 	foreach(lc, way->never_null)
 		appendStringInfo(sql, " OR s.%s IS NULL", quote_identifier(((Column *) lfirst(lc))->name));
+	if (way->key && !IsPlain(way->key))
+	{
+		appendStringInfoString(sql, " OR NOT (true");
+		AppendExpressionsComplete(sql, table, way->key, "s");
+		appendStringInfoChar(sql, ')');
+	}
 	if (way->bag && table->sameness != NIL)
 	{
 		appendStringInfoString(sql, " OR NOT (true");
@@ -145,6 +151,7 @@ NewStatement(Merge *merge, FactTable *table)
 	}
 	appendStringInfoString(&sql, "$1 + 1 FROM ");
 	AppendSourceRow(&sql, merge, table, false);
+	AppendWritten(&sql, table);
 	appendStringInfoString(&sql, " WHERE true");
 	AppendNoAddressYet(&sql, merge, table);
 	appendStringInfo(&sql, " AND NOT EXISTS (SELECT FROM %s AS n WHERE true", NewFacts(table));

@@ -35,6 +35,7 @@
 
 #include "factmerge.h"
 #include "level.h"
+#include "samerule.h"
 #include "sameness.h"
 
 /* The share of the waiting facts from which on a level is left to the planner */
@@ -48,7 +49,7 @@ TemporaryName(FactTable *table, const char *what)
 
 /*
  * Whether a component can be followed: all facts have keys, by which they are found
- * again, and are told by these or as a whole.
+ * again, and are told by equality alone.
  */
 bool
 CanFollow(Merge *merge, List *component)
@@ -59,7 +60,7 @@ CanFollow(Merge *merge, List *component)
 	{
 		FactTable  *table = lfirst(lc);
 
-		if (!table->keyed || table->rule || table->log)
+		if (!table->keyed || table->log || (table->rule && !IsKeyOnly(table->rule)))
 			return false;
 	}
 	return true;
@@ -231,8 +232,18 @@ CreateWaiting(Merge *merge, Level *level)
 }
 
 /*
+ * The columns in which facts of a table are equal that are looked up by a hash: those of
+ * the declared key, or all.
+ */
+static List *
+HashedColumns(FactTable *table)
+{
+	return table->rule ? table->rule->key->columns : WholeRow(table);
+}
+
+/*
  * Append a hash of what the row s of the source, as the destination would write it, or
- * row d of the destination holds.
+ * row d of the destination holds in these columns.
  */
 static void
 AppendHash(StringInfo sql, FactTable *table, bool source)
@@ -241,7 +252,7 @@ AppendHash(StringInfo sql, FactTable *table, bool source)
 	ListCell   *lc;
 
 	appendStringInfoString(sql, "pg_catalog.hash_record_extended(ROW(");
-	foreach(lc, WholeRow(table))
+	foreach(lc, HashedColumns(table))
 	{
 		Column	   *column = lfirst(lc);
 
@@ -257,7 +268,21 @@ AppendHash(StringInfo sql, FactTable *table, bool source)
 }
 
 /*
- * Make the table of the destination's facts that are compared as a whole.
+ * Append the rank of row d of the destination among its equals.  By a declared key the
+ * one with the lowest address is the counterpart.
+ */
+static void
+AppendFreeRank(StringInfo sql, FactTable *table)
+{
+	if (table->rule)
+		AppendRankAmong(sql, table, false, table->rule->key->columns);
+	else
+		AppendRank(sql, table, false);
+}
+
+/*
+ * Make the table of the destination's facts that are compared as a whole, or by a declared
+ * key.
  */
 static void
 CreateFree(Merge *merge, Level *level)
@@ -267,7 +292,7 @@ CreateFree(Merge *merge, Level *level)
 	StringInfoData sql;
 	ListCell   *lc;
 
-	if (!IsBag(table))
+	if (!IsBag(table) && table->rule == NULL)
 		return;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s AS SELECT ", name);
@@ -276,11 +301,14 @@ CreateFree(Merge *merge, Level *level)
 						 ((Column *) lfirst(lc))->map_number);
 	AppendHash(&sql, table, false);
 	appendStringInfoString(&sql, " AS hash, ");
-	AppendRank(&sql, table, false);
+	AppendFreeRank(&sql, table);
 	appendStringInfo(&sql, " AS rank FROM %s AS d WHERE ", QualifiedRelation(table->destination));
 	AppendRefersIntoCircle(&sql, level, "d");
-	appendStringInfoString(&sql, " AND ");
-	AppendIsFree(&sql, table);
+	if (table->rule == NULL)
+	{
+		appendStringInfoString(&sql, " AND ");
+		AppendIsFree(&sql, table);
+	}
 	SqlExecute(merge->snapshot, sql.data, NULL);
 	SqlUtility(psprintf("CREATE INDEX ON %s (hash)", name));
 	SqlUtility(psprintf("ANALYZE %s", name));
@@ -288,8 +316,8 @@ CreateFree(Merge *merge, Level *level)
 }
 
 /*
- * Append the join of a ready fact s with the one of the destination that is equal as a
- * whole, and of the same rank, as b.
+ * Append the join of a ready fact s with the one of the destination, as b, that is equal
+ * as a whole, and of the same rank; or that is the first by a declared key.
  */
 void
 AppendFreeCounterpart(StringInfo sql, FactTable *table)
@@ -309,6 +337,12 @@ AppendFreeCounterpart(StringInfo sql, FactTable *table)
 	appendStringInfoString(sql, ") ON q.hash = ");
 	AppendHash(sql, table, true);
 	appendStringInfoString(sql, " AND q.rank = s.factmerge_rank AND ");
+	if (table->rule)
+	{
+		AppendRowEquality(sql, table->rule->key->columns, NIL, NIL, table->rule->nulls_same, "b");
+		AppendNotWaiting(sql, table, table->rule->key->columns);
+		return;
+	}
 	AppendWholeRowEquality(sql, table, "b");
 	AppendNotIdentified(sql, table, "s");
 }

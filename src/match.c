@@ -149,7 +149,7 @@ MatchSome(Merge *merge, FactTable *table, MatchMode mode)
 	StringInfoData pairs;
 	int64		count;
 
-	if (table->rule && mode == MATCH_LEVEL)
+	if (table->rule && mode == MATCH_LEVEL && !table->followed)
 		MakePairs(merge, table, true);
 	if (mode == MATCH_REST)
 	{

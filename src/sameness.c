@@ -290,7 +290,7 @@ static void
 AppendCounterparts(StringInfo sql, Merge *merge, FactTable *table)
 {
 	AppendWritten(sql, table);
-	if (table->rule)
+	if (table->rule && !table->followed)
 		AppendPair(sql, table, table->pairs, "p", "d1");
 	AppendCounterpartsByKey(sql, table);
 	if (table->free)
@@ -323,6 +323,13 @@ AppendStillSame(StringInfo sql, FactTable *table)
 
 		appendStringInfoString(sql, " OR (");
 		AppendSameByKey(sql, table, key, "d1");
+		appendStringInfoChar(sql, ')');
+	}
+	if (table->rule && IsKeyOnly(table->rule))
+	{
+		appendStringInfoString(sql, " OR (");
+		AppendRowEquality(sql, table->rule->key->columns, NIL, NIL, table->rule->nulls_same, "d1");
+		AppendNotWaiting(sql, table, table->rule->key->columns);
 		appendStringInfoChar(sql, ')');
 	}
 	if (table->rule || IsBag(table))
@@ -395,7 +402,8 @@ static void
 AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column)
 {
 	bool		known = mode == MATCH_KNOWN || mode == MATCH_AGAIN;
-	int			count = known ? 1 : KeyCount(table);
+	bool		hashed = !known && (IsBag(table) || (table->rule && table->followed));
+	int			count = known ? 1 : table->followed ? list_length(table->sameness) : KeyCount(table);
 	bool		first = true;
 
 	appendStringInfoString(sql, "COALESCE(");
@@ -404,7 +412,7 @@ AppendFound(StringInfo sql, FactTable *table, MatchMode mode, const char *column
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "d%d.%s", i, column);
 	}
-	if (!known && IsBag(table))
+	if (hashed)
 	{
 		AppendSeparator(sql, ", ", &first);
 		appendStringInfo(sql, "b.%s", column);
@@ -494,7 +502,7 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
 	appendStringInfo(sql, " AS in_both, %s AS inexact",
-					 !table->rule || (mode != MATCH_ALL && mode != MATCH_LEVEL) ? "false" :
+					 !table->rule || table->followed || (mode != MATCH_ALL && mode != MATCH_LEVEL) ? "false" :
 					 "COALESCE(p.inexact, false)");
 	foreach(lc, table->columns)
 	{

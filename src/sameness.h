@@ -52,6 +52,7 @@ extern void AppendWholeRowEquality(StringInfo sql, FactTable *table, const char 
 
 /* bag.c */
 extern bool IsBag(FactTable *table);
+extern void AppendRankAmong(StringInfo sql, FactTable *table, bool source, List *columns);
 extern void AppendRank(StringInfo sql, FactTable *table, bool source);
 extern void AppendIsFree(StringInfo sql, FactTable *table);
 extern void NoticeUnidentified(Merge *merge, FactTable *table);

@@ -184,6 +184,15 @@ MakeRule(FactTable *table, ArrayType *key, Jsonb *tolerances, const char *condit
 	return rule;
 }
 
+/*
+ * Whether a rule says nothing but which columns are equal.
+ */
+bool
+IsKeyOnly(SameRule *rule)
+{
+	return rule->tolerances == NIL && rule->condition == NULL;
+}
+
 /* Where a rule that is kept goes */
 typedef struct Kept
 {

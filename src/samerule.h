@@ -63,6 +63,9 @@ typedef struct SameRule
 	List	   *columns;		/* of Column: all that the rule looks at */
 } SameRule;
 
+/* samerule.c */
+extern bool IsKeyOnly(SameRule *rule);
+
 /* tolerance.c */
 extern Tolerance *MakeTolerance(Relation relation, Column *column,
 								JsonbValue *value);

@@ -28,13 +28,12 @@ CALL make_people(
     $$INSERT INTO person (name, passport, mail) VALUES ('Zoe', 9, 'z@x'), ('Cid', 3, 'c@x'), ('Ann', 1, 'a@x'), ('Bea', 2, 'b@x'),
         ('Eve', NULL, NULL);
       INSERT INTO login SELECT id, '2020-01-01' FROM person WHERE name IN ('Ann', 'Eve')$$);
-SELECT merges('several unique keys', '4 in both, 6 copied, 2 conflicts', :'people',
+SELECT merges('several unique keys', '6 in both, 4 copied, 2 conflicts', :'people',
     '(Ann,1,a@x,both,2020-01-01,both)
      (Bea,2,b@x,both,2020-01-01,source)
      (Cid,3,c@x,both,2020-01-01,source)
      (Dee,4,d@x,source,2020-01-01,source)
-     (Eve,,,source,2020-01-01,source)
-     (Eve,,,destination,2020-01-01,destination)
+     (Eve,,,both,2020-01-01,both)
      (Zoe,9,z@x,destination,,)');
 CALL make_people(
     $$INSERT INTO person (name, passport, mail) VALUES ('Ann', 1, 'b@x')$$,
@@ -74,14 +73,12 @@ CALL make(
       INSERT INTO note SELECT id, id FROM loose$$,
     $$INSERT INTO loose (a, b) VALUES (NULL, NULL), ('x', NULL), ('x', 'y'); INSERT INTO strict (a, b) SELECT a, b FROM loose;
       INSERT INTO note SELECT id, id FROM loose$$);
-SELECT merges('keys with nulls; NULLS NOT DISTINCT', '5 in both, 4 copied, 0 conflicts',
+SELECT merges('keys with nulls; NULLS NOT DISTINCT', '9 in both, 0 copied, 0 conflicts',
     'SELECT l.a, l.b, s.a, s.b, l.factmerge_provenance AS l, s.factmerge_provenance AS s, n.factmerge_provenance AS n
      FROM b.note n JOIN b.loose l ON l.id = loose JOIN b.strict s ON s.id = strict ORDER BY 1, 2, 5',
     '(x,y,x,y,both,both,both)
-     (x,,x,,source,both,source)
-     (x,,x,,destination,both,destination)
-     (,,,,source,both,source)
-     (,,,,destination,both,destination)');
+     (x,,x,,both,both,both)
+     (,,,,both,both,both)');
 
 --
 -- Unique indexes on a part of the rows or on an expression
