@@ -308,7 +308,21 @@ ALTER FUNCTION factmerge_rules(name) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_saturate(name) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_set_event_log(regclass, name, name, name) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_set_friend_hops(regclass, integer) CALLED ON NULL INPUT;
-ALTER FUNCTION factmerge_tables(name) CALLED ON NULL INPUT;
+DROP FUNCTION factmerge_tables(name);
+CREATE FUNCTION factmerge_tables(
+	schema name,
+	OUT "position" integer,
+	OUT fact_table regclass,
+	OUT key name[],
+	OUT key_kind text,
+	OUT sameness text,
+	OUT handlers text[],
+	OUT public_numbers name[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_tables'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_tables(name) IS
+'the fact tables of a schema in walk order (referenced tables first): key, its kind (surrogate, natural, none), the sameness that identifies a fact, the handlers, and the columns beside the primary key that the database draws unique values for, which copied facts keep where they are free';
 ALTER FUNCTION factmerge_unignore(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unignore_trigger(regclass, name) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unset_event_log(regclass) CALLED ON NULL INPUT;

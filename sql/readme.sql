@@ -598,6 +598,21 @@ SELECT copied, derived FROM factmerge_merge('worker1', 'worker2');
 SELECT p, x, factmerge_provenance FROM worker2.points_to ORDER BY p, x;
 
 --
+-- When two facts are the same
+--
+SET client_min_messages = warning;
+CREATE SCHEMA stall;
+CREATE TABLE stall.invoice (id serial PRIMARY KEY, number serial UNIQUE, customer text);
+CREATE SCHEMA shop;
+CREATE TABLE shop.invoice (id serial PRIMARY KEY, number serial UNIQUE, customer text);
+INSERT INTO stall.invoice (number, customer) VALUES (1, 'Ada'), (2, 'Bob'), (907, 'Cid');
+INSERT INTO shop.invoice (number, customer) VALUES (1, 'Dot'), (2, 'Bob');
+
+SELECT in_both, copied, conflicts FROM factmerge_merge('stall', 'shop');
+SELECT number, customer, factmerge_provenance FROM shop.invoice ORDER BY number;
+RESET client_min_messages;
+
+--
 -- Upgrading and uninstalling
 --
 SELECT factmerge_remove_provenance('south');
@@ -608,5 +623,5 @@ SELECT factmerge_remove_provenance('south');
 SET client_min_messages = warning;
 SELECT factmerge_unignore_trigger('south.flight', 'announce');
 DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk, left_reader, right_reader,
-    worker1, worker2 CASCADE;
+    worker1, worker2, stall, shop CASCADE;
 DROP PROCEDURE new_calendar(text), new_desk(text), new_airline(text), new_survey(text), new_reader(text), new_worker(text);

@@ -37,6 +37,14 @@ typedef struct Slice
 	int64		taken;			/* facts, known ones included */
 } Slice;
 
+/* How many numbers of a column have been drawn anew */
+typedef struct DrawnNumbers
+{
+	Oid			relation;
+	AttrNumber	column;
+	int64		count;
+} DrawnNumbers;
+
 /* A call of factmerge_merge_in_batches() */
 typedef struct Batches
 {
@@ -45,6 +53,7 @@ typedef struct Batches
 	char	   *destination;
 	int64		merge_id;
 	List	   *relations;		/* Oids of the destination: to be sliced */
+	List	   *numbers;		/* of DrawnNumbers */
 	Slice		slice;
 } Batches;
 
@@ -306,6 +315,49 @@ IsSliced(Merge *merge, FactTable *table)
 }
 
 /*
+ * Add to how many numbers of a column have been drawn anew; returns how many that are, in
+ * all slices so far.
+ */
+int64
+NoteNumbers(Merge *merge, FactTable *table, Column *column, int64 count)
+{
+	Batches    *batches = merge->batches;
+	DrawnNumbers *drawn;
+	MemoryContext before;
+	ListCell   *lc;
+
+	if (batches == NULL)
+		return count;
+	foreach(lc, batches->numbers)
+	{
+		drawn = lfirst(lc);
+		if (drawn->relation == table->destination && drawn->column == column->number)
+			return drawn->count += count;
+	}
+	before = MemoryContextSwitchTo(batches->context);
+	drawn = palloc(sizeof(DrawnNumbers));
+	drawn->relation = table->destination;
+	drawn->column = column->number;
+	drawn->count = count;
+	batches->numbers = lappend(batches->numbers, drawn);
+	MemoryContextSwitchTo(before);
+	return count;
+}
+
+/*
+ * Say which numbers of a table the slices have drawn anew, unless the last transaction has
+ * drawn some, and said so.
+ */
+static void
+NoticeNumbersOfSlices(Merge *merge, FactTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->numbers ? NIL : PublicNumbers(table))
+		NoticeNumber(merge, table, lfirst(lc), NoteNumbers(merge, table, lfirst(lc), 0), NULL);
+}
+
+/*
  * Add what the slices have done to what the last transaction has.
  */
 static void
@@ -365,7 +417,10 @@ FinishBatches(Merge *merge, void *arg)
 	TakeFacts(merge);
 	foreach(lc, merge->tables)
 		if (IsSliced(merge, lfirst(lc)))
+	{
+		NoticeNumbersOfSlices(merge, lfirst(lc));
 		AddSlices(merge, lfirst(lc));
+	}
 	OpenReferences(merge);
 	ReplayAndReport(merge, &totals);
 	NoteFinished(merge);

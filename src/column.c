@@ -181,6 +181,18 @@ FindGenerator(Relation relation, Form_pg_attribute attribute, Column *column)
 }
 
 /*
+ * The sequence that a column's values are drawn from, or InvalidOid.
+ */
+static Oid
+SequenceBehind(Relation relation, Form_pg_attribute attribute)
+{
+	Column		column = {.type = attribute->atttypid};
+
+	FindGenerator(relation, attribute, &column);
+	return column.sequence;
+}
+
+/*
  * Whether a column is one of those that factmerge adds.
  */
 bool
@@ -321,6 +333,8 @@ DescribeColumns(FactTable *table, Relation source, Relation destination)
 		if (source)
 			ChooseConversion(table, column, source, from, destination, to);
 		FindGenerator(destination, to, column);
+		if (source && OidIsValid(column->sequence))
+			column->source_sequence = SequenceBehind(source, from);
 		table->columns = lappend(table->columns, column);
 	}
 }

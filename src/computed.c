@@ -29,13 +29,13 @@
 #include "samerule.h"
 
 /*
- * Whether a column's values are other ones in the destination: it holds generated keys,
+ * Whether a column's values may be other ones in the destination: it holds generated keys,
  * refers to what is translated, or is computed from such.
  */
 bool
 IsTranslated(Column *column)
 {
-	return column->surrogate || column->reference || column->computed;
+	return column->surrogate || column->public_number || column->reference || column->computed;
 }
 
 /*

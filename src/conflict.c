@@ -300,6 +300,8 @@ ConflictingFacts(Merge *merge, FactTable *table)
 		AppendFoldedWith(&sql, merge, table, columns);
 	appendStringInfo(&sql, " WHERE d.ctid IS NOT NULL AND %s AND ", IsCompared(merge, table, COMPARED_MET));
 	AppendDiffers(&sql, columns, "d", false);
+	if (table->numbers)
+		appendStringInfo(&sql, " OR %s", GetsNewNumber(merge, table));
 	if (table->folded)
 	{
 		appendStringInfoString(&sql, " OR y.merge_id IS NOT NULL AND ");
@@ -341,7 +343,8 @@ RefuseRewrittenFacts(Merge *merge, FactTable *table, List *columns)
 
 	if (table->met == 0 || FiresWhileCopying(table))
 		return;
-	row = FirstConflict(merge, table, columns, COMPARED_REWRITTEN);
+	columns = WithoutNumbers(columns);
+	row = columns ? FirstConflict(merge, table, columns, COMPARED_REWRITTEN) : NULL;
 	if (row != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -419,13 +422,13 @@ EnterConflicts(Merge *merge, FactTable *table)
 }
 
 /*
- * Find the conflicts of a table, and record or refuse those that are new.  A preview
- * shows them all.
+ * Find the conflicts of a table by a query, and record or refuse those that are new.  A
+ * preview shows them all.
  */
 static void
-RecordOf(Merge *merge, FactTable *table, List *columns, Compared compared)
+RecordOf(Merge *merge, FactTable *table, const char *query)
 {
-	SqlStatement *statement = SqlPrepareQuery(ConflictQuery(merge, table, columns, compared));
+	SqlStatement *statement = SqlPrepareQuery(query);
 	Tuplestorestate *found = tuplestore_begin_heap(true, false, work_mem);
 	TupleDesc	description;
 	int64		count = SqlStoreRows(merge->snapshot, statement, found, &description);
@@ -481,18 +484,30 @@ RecordSome(Merge *merge, Compared compared)
 		StartClock(&start);
 		ReportActivity(merge, table, "comparing");
 		RefuseRewrittenFacts(merge, table, columns);
-		RecordOf(merge, table, columns, compared);
+		RecordOf(merge, table, ConflictQuery(merge, table, columns, compared));
 		StopClock(table, STAGE_MATCH, &start);
 	}
 }
 
 /*
- * Find and record the conflicts of facts that are in both.
+ * Find and record the conflicts of facts that are in both, and the numbers of others that
+ * are taken.
  */
 void
 RecordConflicts(Merge *merge)
 {
+	ListCell   *lc;
+
 	RecordSome(merge, COMPARED_MET);
+	foreach(lc, merge->tables)
+	{
+		FactTable  *table = lfirst(lc);
+
+		if (table->numbers == NULL)
+			continue;
+		NoticeNumbers(merge, table);
+		RecordOf(merge, table, NewNumbers(merge, table));
+	}
 }
 
 /*

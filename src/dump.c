@@ -34,16 +34,20 @@
  * Append the value that a copied fact gets in a column.
  */
 static void
-AppendCopied(StringInfo sql, Column *column)
+AppendCopied(StringInfo sql, FactTable *table, Column *column)
 {
+	StringInfoData value;
+
+	initStringInfo(&value);
 	if (column->map_number > 0)
-		appendStringInfo(sql, "m.destination_%d", column->map_number);
+		appendStringInfo(&value, "m.destination_%d", column->map_number);
 	else if (column->drafted)
-		appendStringInfo(sql, "m.value_%d", column->number);
+		appendStringInfo(&value, "m.value_%d", column->number);
 	else if (column->new_value && column->surrogate)
-		appendStringInfoString(sql, column->new_value);
+		appendStringInfoString(&value, column->new_value);
 	else
-		AppendTranslated(sql, column);
+		AppendTranslated(&value, column);
+	AppendNumber(sql, table, column, value.data);
 }
 
 /*
@@ -69,14 +73,17 @@ AppendFactsToCopy(StringInfo sql, Merge *merge, FactTable *table)
 	if (merge->careful && !table->keyed)
 		whole = false;
 	if (whole)
-	{
-		/* A scan keeps the order */
 		appendStringInfo(sql, "%s AS m", table->draft);
+	/* A scan keeps the order */
+	if (whole && table->numbers == NULL)
 		return;
+	if (!whole)
+	{
+		AppendSourceRow(sql, merge, table, table->draft != NULL);
+		appendStringInfo(sql, " JOIN %s AS m ON ", table->draft ? table->draft : table->map);
+		AppendMapJoin(sql, table, "m", "source", "s");
 	}
-	AppendSourceRow(sql, merge, table, table->draft != NULL);
-	appendStringInfo(sql, " JOIN %s AS m ON ", table->draft ? table->draft : table->map);
-	AppendMapJoin(sql, table, "m", "source", "s");
+	AppendNumbered(sql, table);
 	if (table->draft == NULL)
 		appendStringInfo(sql, " WHERE NOT m.in_both AND NOT m.folded AND m.merge_id = " INT64_FORMAT,
 						 merge->id);
@@ -124,7 +131,7 @@ DumpTable(Merge *merge, FactTable *table)
 		if (column->generated)
 			continue;
 		appendStringInfo(&columns, "%s, ", quote_identifier(column->name));
-		AppendCopied(&values, column);
+		AppendCopied(&values, table, column);
 		appendStringInfoString(&values, ", ");
 	}
 	appendStringInfo(&sql, "INSERT INTO %s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN

@@ -98,7 +98,10 @@ typedef struct Column
 								 * the values of this column */
 	bool		random;			/* ... as random uuids */
 	Oid			sequence;		/* ... from a sequence */
-	bool		surrogate;		/* generated, and part of a key */
+	bool		surrogate;		/* generated, and part of the primary key */
+	bool		public_number;	/* generated, and part of another unique key, see
+								 * publicnumber.c */
+	Oid			source_sequence;	/* that the source draws a public number from */
 	bool		system;			/* tableoid or ctid, see address */
 	bool		remapped;		/* a reference to it may need another value */
 	ColumnConversion conversion;
@@ -208,6 +211,7 @@ typedef struct FactTable
 	char	   *map;			/* the key map, qualified and quoted */
 	bool		merged_before;	/* ... and earlier merges have filled it */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
+	char	   *numbers;		/* facts to copy that get other numbers, or NULL */
 	bool		settled;		/* the key map is complete */
 	bool		supposed;		/* ... or what earlier merges know is taken for it */
 	bool		untried_address;	/* nobody warrants that it is unique */
@@ -389,6 +393,7 @@ extern void AppendSameOnSide(StringInfo sql, Column *column, bool source,
 extern void AppendSameAddress(StringInfo sql, FactTable *table, Side side,
 							  const char *left, const char *right);
 extern List *WholeRow(FactTable *table);
+extern List *WithoutNumbers(List *columns);
 
 /* keymap.c */
 extern bool KnowsSourceTables(void);
@@ -423,6 +428,18 @@ extern void PutAside(Merge *merge, FactTable *table, const char *condition);
 /* match.c */
 extern bool IsMatchedAlone(Merge *merge, FactTable *table);
 extern void MatchFacts(Merge *merge);
+
+/* publicnumber.c */
+extern List *PublicNumbers(FactTable *table);
+extern void AssignNumbers(Merge *merge, FactTable *table);
+extern char *NewNumbers(Merge *merge, FactTable *table);
+extern char *GetsNewNumber(Merge *merge, FactTable *table);
+extern void AppendNumbered(StringInfo sql, FactTable *table);
+extern void AppendNumber(StringInfo sql, FactTable *table, Column *column,
+						 const char *otherwise);
+extern void NoticeNumber(Merge *merge, FactTable *table, Column *column, int64 count,
+						 const char *example);
+extern void NoticeNumbers(Merge *merge, FactTable *table);
 
 /* sequence.c */
 extern int64 SequencePosition(Oid sequence);
@@ -561,6 +578,7 @@ extern void RefuseReferred(Merge *merge);
 extern void RefuseUnfinished(Oid schema);
 extern void NoteFinished(Merge *merge);
 extern bool IsSliced(Merge *merge, FactTable *table);
+extern int64 NoteNumbers(Merge *merge, FactTable *table, Column *column, int64 count);
 extern void TakeSlice(Merge *merge, FactTable *table);
 
 #endif							/* FACTMERGE_H */

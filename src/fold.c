@@ -453,9 +453,16 @@ FoldFacts(Merge *merge, List *component)
 {
 	List	   *folded = NIL;
 	bool		again = true;
+	bool		renumbered = false;
 	ListCell   *lc;
 	ListCell   *w;
 
+	/* New numbers may be part of addresses */
+	foreach(lc, component)
+		renumbered |= ((FactTable *) lfirst(lc))->numbers != NULL;
+	foreach(lc, component)
+		if (renumbered)
+		RefreshAddresses(merge, lfirst(lc));
 	while (again)
 	{
 		again = false;

@@ -114,13 +114,14 @@ factmerge_tables(PG_FUNCTION_ARGS)
 	foreach(lc, tables)
 	{
 		FactTable  *table = lfirst(lc);
-		Datum		values[6] = {Int32GetDatum(table->position),
+		Datum		values[7] = {Int32GetDatum(table->position),
 			ObjectIdGetDatum(table->destination),
 			NameArray(ColumnNames(table->keyed ? table->address : NIL)),
 			CStringGetTextDatum(KeyKind(table)),
 			CStringGetTextDatum(DescribeSameness(table)),
-		DescribeHandlers(table)};
-		bool		nulls[6] = {false};
+			DescribeHandlers(table),
+		NameArray(ColumnNames(PublicNumbers(table)))};
+		bool		nulls[7] = {false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

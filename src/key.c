@@ -6,8 +6,8 @@
  * The keys are the unique indexes of the destination (expressionkey.c has those that are
  * not on columns alone).  Out of them follows
  *
- * - which columns hold surrogate keys: those of a key that have an identity or a
- *	 sequence as default.  A uuid is none, whoever has drawn it: it is the same
+ * - which columns hold surrogate keys: those of the primary key that have an
+ *	 identity or a sequence as default.  A uuid is none, whoever has drawn it: it is the same
  *	 wherever it went;
  * - the address of a fact: a key that both sides enforce, else tableoid and
  *	 ctid;
@@ -136,22 +136,67 @@ DescribeKey(FactTable *table, Relation index, Relation source)
 }
 
 /*
- * Note which columns hold surrogate keys.  Uuids are copied as they are, unless the
- * source's values of whatever key do not fit at all.
+ * Whether a key holds a value that the database generates, and no null.
+ */
+static bool
+IsGenerated(UniqueKey *key)
+{
+	bool		generated = false;
+	ListCell   *lc;
+
+	foreach(lc, key->columns)
+	{
+		if (((Column *) lfirst(lc))->nullable)
+			return false;
+		generated |= ((Column *) lfirst(lc))->new_value != NULL;
+	}
+	return generated;
+}
+
+/*
+ * The primary key, or what takes its place where there is none; or NULL.
+ */
+static UniqueKey *
+PrimaryKey(FactTable *table)
+{
+	ListCell   *lc;
+
+	if (table->keys != NIL && ((UniqueKey *) linitial(table->keys))->primary)
+		return linitial(table->keys);
+	foreach(lc, table->keys)
+		if (((UniqueKey *) lfirst(lc))->immediate && IsGenerated(lfirst(lc)))
+		return lfirst(lc);
+	return NULL;
+}
+
+/*
+ * Note which columns hold surrogate keys, and which public numbers.  Uuids are neither,
+ * unless the source's values of whatever key do not fit at all.
  */
 static void
 NoteSurrogates(FactTable *table)
 {
+	UniqueKey  *primary = PrimaryKey(table);
+	List	   *keys = list_concat_copy(table->keys, table->other_keys);
 	ListCell   *lc;
 	ListCell   *c;
 
-	foreach(lc, table->keys)
+	foreach(lc, keys)
 		foreach(c, ((UniqueKey *) lfirst(lc))->columns)
 	{
 		Column	   *column = lfirst(c);
 
-		if (column->new_value && (column->misfit || !column->random))
+		if (column->new_value && (column->misfit || (lfirst(lc) == primary && !column->random)))
 			column->surrogate = true;
+	}
+	foreach(lc, keys)
+	{
+		bool		surrogate = false;
+
+		foreach(c, ((UniqueKey *) lfirst(lc))->inputs)
+			surrogate |= ((Column *) lfirst(c))->surrogate;
+		foreach(c, surrogate ? NIL : ((UniqueKey *) lfirst(lc))->inputs)
+			((Column *) lfirst(c))->public_number |= ((Column *) lfirst(c))->new_value && !((Column *) lfirst(c))->random;
 	}
 }
 
@@ -254,7 +299,7 @@ ChooseSameness(FactTable *table)
 	{
 		/* Whoever says that a generated key is the same means its value */
 		foreach(lc, table->rule->key->columns)
-			((Column *) lfirst(lc))->surrogate = false;
+			((Column *) lfirst(lc))->surrogate = ((Column *) lfirst(lc))->public_number = false;
 		return;
 	}
 	foreach(lc, list_concat_copy(table->keys, table->other_keys))
@@ -264,7 +309,8 @@ ChooseSameness(FactTable *table)
 		ListCell   *column;
 
 		foreach(column, key->inputs)
-			natural &= !((Column *) lfirst(column))->surrogate && !((Column *) lfirst(column))->computed;
+			natural &= !((Column *) lfirst(column))->surrogate && !((Column *) lfirst(column))->public_number &&
+				!((Column *) lfirst(column))->computed;
 		if (natural)
 			table->sameness = lappend(table->sameness, key);
 	}

@@ -91,7 +91,7 @@ RemappedKey(FactTable *table)
 		Column	   *column = lfirst(c);
 		bool		alone = list_length(unique->columns) == 1;
 
-		if (!column->surrogate && !(alone && column->reference))
+		if (!column->surrogate && !column->public_number && !(alone && column->reference))
 			continue;
 		keyed->key = column;
 		keyed->kind = KindOf(SourceType(table, column));
@@ -139,7 +139,7 @@ IsCopiedAsIs(FactTable *table, Column *column)
 {
 	ListCell   *lc;
 
-	if (column->generated || column->surrogate || column->log)
+	if (column->generated || column->surrogate || column->public_number || column->log)
 		return false;
 	foreach(lc, table->references)
 		if (list_member_ptr(((Reference *) lfirst(lc))->columns, column))

@@ -652,6 +652,8 @@ MatchTogether(Merge *merge, List *component)
 		StopClock(table, STAGE_MATCH, &start);
 	}
 	StartClock(&start);
+	foreach(lc, component)
+		AssignNumbers(merge, lfirst(lc));
 	if (!HasNothingNew(linitial(component)))
 		FoldFacts(merge, component);
 	foreach(lc, component)

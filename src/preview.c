@@ -77,7 +77,7 @@ SpareSequences(Merge *merge)
 	{
 		Column	   *column = lfirst(c);
 
-		if (!column->surrogate || column->random || column->new_value == NULL ||
+		if (!(column->surrogate || column->public_number) || column->random || column->new_value == NULL ||
 			column->reference != NULL)
 			continue;
 		if (OidIsValid(column->sequence) &&

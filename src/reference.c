@@ -595,7 +595,7 @@ FindRemappedColumns(List *tables)
 			Column	   *column = lfirst(c);
 
 			column->reference = NULL;
-			column->remapped = column->surrogate || column->computed ||
+			column->remapped = column->surrogate || column->public_number || column->computed ||
 				!IsSameIn(table, column);
 		}
 	}

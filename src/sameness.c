@@ -334,8 +334,12 @@ AppendStillSame(StringInfo sql, FactTable *table)
 	}
 	if (table->rule || IsBag(table))
 	{
-		appendStringInfoString(sql, " OR (");
-		AppendWholeRowEquality(sql, table, "d1");
+		List	   *columns = WithoutNumbers(WholeRow(table));
+
+		/* Whatever number the copy has been given */
+		appendStringInfoString(sql, columns ? " OR (" : " OR (true");
+		AppendRowEquality(sql, columns, NIL, NIL, true, "d1");
+		AppendNotWaiting(sql, table, columns);
 		AppendNotIdentified(sql, table, "s");
 		appendStringInfoChar(sql, ')');
 	}
@@ -352,7 +356,7 @@ AppendLooksSame(StringInfo sql, FactTable *table)
 	List	   *columns = NIL;
 	ListCell   *lc;
 
-	foreach(lc, WholeRow(table))
+	foreach(lc, WithoutNumbers(WholeRow(table)))
 	{
 		Reference  *reference = ((Column *) lfirst(lc))->reference;
 
@@ -651,7 +655,7 @@ RefuseFusion(Merge *merge, FactTable *table)
 void
 RefuseIndistinct(FactTable *table)
 {
-	if (!table->rule && table->sameness == NIL && WholeRow(table) == NIL)
+	if (!table->rule && table->sameness == NIL && WithoutNumbers(WholeRow(table)) == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot tell the facts of table \"%s\" apart", table->name),

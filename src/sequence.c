@@ -239,6 +239,27 @@ NoteKeysDrawn(Column *column, int64 before)
 }
 
 /*
+ * Let the sequence of a public number that is no plain one, as in 'INV-' || nextval(...),
+ * go on where that of the source has got to, so that it draws none that has been kept.
+ */
+static void
+CatchUp(Merge *merge, Column *column)
+{
+	SqlArgs		args = {0};
+
+	if (!OidIsValid(column->source_sequence) || column->source_sequence == column->sequence ||
+		!MayReadSequence(column->source_sequence))
+		return;
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));
+	SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->source_sequence)));
+	SqlExecute(merge->snapshot,
+			   "SELECT pg_catalog.setval($1::pg_catalog.regclass, $3) FROM pg_catalog.pg_sequence AS q"
+			   " WHERE q.seqrelid = $1 AND $3 BETWEEN q.seqmin AND q.seqmax"
+			   " AND CASE WHEN q.seqincrement > 0 THEN $3 > $2 ELSE $3 < $2 END", &args);
+}
+
+/*
  * Let the sequences of columns whose values have been copied as they are go on
  * behind them: declared keys, and numbers that are no key.
  */
@@ -252,9 +273,12 @@ AdvanceSequences(Merge *merge, FactTable *table)
 		Column	   *column = lfirst(lc);
 		SqlArgs		args = {0};
 
-		if (!OidIsValid(column->sequence) || !IsInteger(column->type) ||
-			column->surrogate ||
+		if (!OidIsValid(column->sequence) || column->surrogate ||
 			pg_class_aclcheck(column->sequence, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+			continue;
+		if (column->public_number && !IsInteger(column->type))
+			CatchUp(merge, column);
+		if (!IsInteger(column->type))
 			continue;
 		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(column->sequence));
 		SqlAddArg(&args, INT8OID, Int64GetDatum(SequencePosition(column->sequence)));

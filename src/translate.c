@@ -379,6 +379,21 @@ WholeRow(FactTable *table)
 	return columns;
 }
 
+/*
+ * Some columns without public numbers, which a copy may have got otherwise.
+ */
+List *
+WithoutNumbers(List *columns)
+{
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		if (!((Column *) lfirst(lc))->public_number)
+		others = lappend(others, lfirst(lc));
+	return others;
+}
+
 static char *
 Matched(Column *column)
 {

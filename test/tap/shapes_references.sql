@@ -37,7 +37,7 @@ CALL make(
     $$INSERT INTO part (code) VALUES ('nut'), ('bolt'), ('gear'); INSERT INTO stock SELECT number, 5 FROM part$$,
     $$INSERT INTO part (code) VALUES ('gear'), ('cog'), ('nut');
         INSERT INTO stock SELECT number, 7 FROM part WHERE code <> 'gear'$$);
-SELECT merges('foreign key to a unique key that is drawn', '3 in both, 3 copied, 1 conflicts',
+SELECT merges('foreign key to a unique key that is drawn', '3 in both, 3 copied, 4 conflicts',
     'SELECT code, pieces, p.factmerge_provenance AS p, s.factmerge_provenance AS s
      FROM b.part p LEFT JOIN b.stock s ON part = number ORDER BY 1',
     '(bolt,5,source,source)

@@ -99,7 +99,7 @@ CREATE TABLE a.log PARTITION OF attic.log FOR VALUES IN (1);
 INSERT INTO a.reading (year, value) VALUES (2001, 1), (2011, 1), (2002, 1);
 INSERT INTO b.reading (year, value) VALUES (2002, 1), (2012, 1);
 INSERT INTO attic.log VALUES (1), (2);
-SELECT merges('partitions in another schema', '1 in both, 2 copied, 0 conflicts',
+SELECT merges('partitions in another schema', '1 in both, 2 copied, 1 conflicts',
     'SELECT tableoid::regclass, year, factmerge_provenance FROM b.reading ORDER BY 2',
     '(attic.b_reading,2001,source)
      (attic.b_reading,2002,both)

@@ -79,11 +79,11 @@ SELECT merges('constraint of the source alone', '2 in both, 4 copied, 1 conflict
 -- indexes have been suspended meanwhile, by all of them
 --
 SET LOCAL factmerge.rebuild_indexes = on;
-CALL make_people('CREATE UNIQUE INDEX one_a_year ON person (born) WHERE sex = ''m'';
+CALL make_people('CREATE UNIQUE INDEX one_a_year ON person (born, (id > 0)) WHERE sex = ''m'';
     UPDATE person SET sex = ''m'' WHERE name = ''Dot''', $$'Cid', 1950, 'm'$$);
 SELECT refuses('partial unique index violated while indexes are suspended', '23505',
     '"one_a_year".*\nDETAIL: .*\(id\)=\(3\).*\nHINT: ', early => false);
-CALL make_people('CREATE UNIQUE INDEX one_an_initial ON person (left(name, 1))', $$'Don', 1850, 'm'$$);
+CALL make_people('CREATE UNIQUE INDEX one_an_initial ON person (left(name, 1), (id > 0))', $$'Don', 1850, 'm'$$);
 SELECT refuses('unique index on an expression violated while indexes are suspended', '23505',
     '"one_an_initial".*\nDETAIL: .*\(id\)=\(3\).*\nHINT: ', early => false);
 CALL make_people('ALTER TABLE person ADD CONSTRAINT one_a_decade EXCLUDE USING gist (sex WITH =, int4range(born, born + 10) WITH &&)', $$'Eve', 1955, 'f'$$);
