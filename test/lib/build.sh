@@ -19,8 +19,10 @@ build() {
 	fi
 }
 
-# Installs what build NAME has built into the private installation
+# Installs what build NAME has built into the private installation, and what looks for
+# orphans in the tests' databases
 install_into_tree() {
+	cp "$top"/test/orphans/* "$tree$sharedir/extension" || return
 	logged make -s --no-print-directory -C "$work/build-$1" PG_CONFIG="$pg_config" \
 		${2:+"$2"} DESTDIR="$tree" install
 }
