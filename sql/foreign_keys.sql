@@ -73,7 +73,7 @@ INSERT INTO fk_src.n SELECT generate_series(1, 9);
 SELECT fk_merge();
 INSERT INTO fk_out.kind VALUES (2);
 SELECT fk_merge();
--- ... in both schemas, but is computed in another way
+-- ... or is referred to, and computed in another way than in the source
 CALL fk_begin();
 CREATE TABLE fk_src.usr (login text PRIMARY KEY, low text GENERATED ALWAYS AS (lower(login)) STORED UNIQUE);
 CREATE TABLE fk_src.doc (title text PRIMARY KEY, owner text REFERENCES fk_src.usr (low));

@@ -34,12 +34,15 @@
  * Append the value that a copied fact gets in a column.
  */
 static void
-AppendCopied(StringInfo sql, FactTable *table, Column *column)
+AppendCopied(StringInfo sql, FactTable *table, Column *column, bool anew)
 {
 	StringInfoData value;
 
 	initStringInfo(&value);
-	if (column->map_number > 0)
+	/* What it refers to may have been written under another key than was planned */
+	if (anew && column->reference)
+		AppendTranslated(&value, column);
+	else if (column->map_number > 0)
 		appendStringInfo(&value, "m.destination_%d", column->map_number);
 	else if (column->drafted)
 		appendStringInfo(&value, "m.value_%d", column->number);
@@ -109,21 +112,41 @@ MergeNumber(Merge *merge, FactTable *table)
 }
 
 /*
+ * Forget the draft of a table, for what is written has to be in an order that can be told
+ * again, or it has to be translated anew.
+ */
+static void
+ForgetDraft(FactTable *table)
+{
+	ListCell   *lc;
+
+	if (table->draft)
+		SqlUtility(psprintf("DROP TABLE %s", table->draft));
+	table->draft = NULL;
+	foreach(lc, table->columns)
+		((Column *) lfirst(lc))->drafted = false;
+}
+
+/*
  * Copy the facts of one table.
  */
 static void
 DumpTable(Merge *merge, FactTable *table)
 {
+	bool		rekeyed = MayBeRekeyed(table);
 	StringInfoData columns;
 	StringInfoData values;
-	StringInfoData sql;
+	StringInfoData facts;
 	SqlArgs		args = {0};
+	char	   *sql;
 	uint64		rows;
 	ListCell   *lc;
 
 	initStringInfo(&columns);
 	initStringInfo(&values);
-	initStringInfo(&sql);
+	initStringInfo(&facts);
+	if (rekeyed)
+		ForgetDraft(table);
 	foreach(lc, table->columns)
 	{
 		Column	   *column = lfirst(lc);
@@ -131,23 +154,27 @@ DumpTable(Merge *merge, FactTable *table)
 		if (column->generated)
 			continue;
 		appendStringInfo(&columns, "%s, ", quote_identifier(column->name));
-		AppendCopied(&values, table, column);
+		AppendCopied(&values, table, column, RefersToRekeyed(table));
 		appendStringInfoString(&values, ", ");
 	}
-	appendStringInfo(&sql, "INSERT INTO %s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN
-					 ") OVERRIDING SYSTEM VALUE SELECT %s'source', %s FROM ",
-					 QualifiedRelation(table->destination), columns.data,
-					 values.data, MergeNumber(merge, table));
-	AppendFactsToCopy(&sql, merge, table);
+	AppendFactsToCopy(&facts, merge, table);
+	sql = psprintf("INSERT INTO %s%s (%s" PROVENANCE_COLUMN ", " MERGE_COLUMN
+				   ") OVERRIDING SYSTEM VALUE SELECT %s'source', %s FROM %s",
+				   QualifiedRelation(table->destination), rekeyed ? " AS x" : "", columns.data,
+				   values.data, MergeNumber(merge, table), facts.data);
+	if (rekeyed)
+		sql = CollectWritten(table, sql);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	rows = merge->careful ? ExecuteNoting(merge, table, sql.data, &args) :
-		SqlExecute(merge->snapshot, sql.data, &args);
+	rows = merge->careful ? ExecuteNoting(merge, table, sql, &args) :
+		SqlExecute(merge->snapshot, sql, &args);
 	if ((int64) rows != table->counts.copied)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 				 errmsg("not all facts of table \"%s\" could be copied", table->name),
 				 errdetail("A trigger or rule that is enabled for replicas has suppressed some."),
 				 errhint("Disable it, or enable it for ordinary sessions only.")));
+	if (rekeyed)
+		FollowWritten(merge, table, facts.data);
 }
 
 /*
@@ -296,6 +323,7 @@ DumpFacts(Merge *merge)
 			SqlUtility(psprintf("DROP TABLE %s", table->draft));
 		StopClock(table, STAGE_DUMP, &start);
 	}
+	FollowRekeyed(merge);
 	EndDeriving();
 
 	foreach(lc, merge->tables)

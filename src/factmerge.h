@@ -114,6 +114,8 @@ typedef struct Column
 	int64		least_drawn;	/* from here to there are keys of facts only that */
 	int64		greatest_drawn; /* the source alone has; 0, 0 if not known */
 	bool		drafted;		/* the draft holds its value for a new fact */
+	bool		rekeyable;		/* a copied fact may get another value, see
+								 * rekeyed.c */
 } Column;
 
 /* A unique index */
@@ -212,6 +214,8 @@ typedef struct FactTable
 	bool		merged_before;	/* ... and earlier merges have filled it */
 	char	   *draft;			/* what to copy, see match.c; or NULL */
 	char	   *numbers;		/* facts to copy that get other numbers, or NULL */
+	char	   *rekeyed;		/* what has been written under another key, see
+								 * rekeyed.c; or NULL */
 	bool		settled;		/* the key map is complete */
 	bool		supposed;		/* ... or what earlier merges know is taken for it */
 	bool		untried_address;	/* nobody warrants that it is unique */
@@ -512,6 +516,15 @@ extern void EndBulk(Merge *merge, FactTable *table);
 /* dump.c */
 extern char *CopiedFact(FactTable *table, const char *alias);
 extern void DumpFacts(Merge *merge);
+
+/* rekeyed.c */
+extern void NoteRekeyable(List *tables);
+extern bool MayBeRekeyed(FactTable *table);
+extern bool RefersToRekeyed(FactTable *table);
+extern void KeepRekeyed(Merge *merge, FactTable *table);
+extern char *CollectWritten(FactTable *table, const char *insert);
+extern void FollowWritten(Merge *merge, FactTable *table, const char *facts);
+extern void FollowRekeyed(Merge *merge);
 
 /* orphan.c */
 extern List *OwnForeignKeys(Oid relation);

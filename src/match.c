@@ -33,6 +33,7 @@
 
 #include "eventlog.h"
 #include "factmerge.h"
+#include "handler.h"
 #include "level.h"
 #include "samerule.h"
 #include "sameness.h"
@@ -331,16 +332,20 @@ RefuseCircularKeys(FactTable *table, List *assigned)
 	foreach(lc, table->map_columns)
 	{
 		Column	   *column = lfirst(lc);
+		const char *trigger;
 
 		if (column->reference == NULL ||
 			column->reference->target->component != table->component ||
 			list_member_ptr(assigned, column->reference->target))
 			continue;
+		trigger = TriggerWhileCopying(column->reference->target->destination);
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot assign keys to table \"%s\"", table->name),
 				 errdetail("Its key column \"%s\" refers to table \"%s\", whose key in turn depends on it.",
 						   column->name, column->reference->target->name),
+				 trigger ? errhint("Enable trigger \"%s\" of table \"%s\" for ordinary sessions only, so that it leaves copied keys as they are.",
+								   trigger, column->reference->target->name) :
 				 errhint("Give one of the two tables a key of its own.")));
 	}
 }
@@ -516,6 +521,7 @@ FinishMatching(Merge *merge, FactTable *table)
 		table->counts.in_both = table->counts.source_facts;
 		return;
 	}
+	KeepRekeyed(merge, table);
 	SettleKeyMap(merge, table);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	table->counts.copied = table->repeated ?

@@ -10,7 +10,8 @@
  *	 in a circle make a component, and stand next to each other;
  * - which columns are remapped, that is, may have another value in the
  *	 destination although the fact is the same: surrogate keys, columns
- *	 in which facts that are the same may differ, and what refers to a remapped column;
+ *	 in which facts that are the same may differ, those that the destination may make
+ *	 something else of, and what refers to a remapped column;
  * - what a key map has to hold: the address of a fact, and whatever remapped
  *	 references lead to.
  *
@@ -595,7 +596,7 @@ FindRemappedColumns(List *tables)
 			Column	   *column = lfirst(c);
 
 			column->reference = NULL;
-			column->remapped = column->surrogate || column->public_number || column->computed ||
+			column->remapped = column->surrogate || column->public_number || column->computed || column->rekeyable ||
 				!IsSameIn(table, column);
 		}
 	}
@@ -657,6 +658,7 @@ RelateTables(List *tables)
 	DescribeReferences(tables);
 	RelateEventLog(tables);
 	tables = WalkOrder(tables);
+	NoteRekeyable(tables);
 	FindRemappedColumns(tables);
 	while (NoteComputedColumns(tables))
 		FindRemappedColumns(tables);
