@@ -13,8 +13,6 @@
 #   K5  undone, nothing is left
 #   K6  the other direction is right as well, and comes to the same where nothing differs
 #   K7  what is ambiguous is refused, and nothing written
-#   K8  facts that no complete key identifies are told of
-#   K9  a number that has been drawn anew is told of, and listed among the conflicts
 
 package KeysSeed;
 
