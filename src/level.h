@@ -36,12 +36,13 @@ typedef struct Levels
 	bool		few;			/* facts are ready, as far as is known */
 } Levels;
 
-extern bool CanFollow(Merge *merge, List *component);
+extern char *TemporaryName(FactTable *table, const char *what);
+extern void AppendRefersIntoCircle(StringInfo sql, Level *level, const char *alias);
+extern bool CanFollow(List *component);
 extern void IndexByLookups(FactTable *table, const char *name, const char *prefix);
 extern void AnalyzeLookups(FactTable *table, const char *name, const char *prefix);
 extern Levels *BeginLevels(Merge *merge, List *component);
 extern void StandIn(Levels *levels, bool found);
-extern void AppendFreeCounterpart(StringInfo sql, FactTable *table);
 extern uint64 FindReady(Merge *merge, Levels *levels, const char *kind, int64 number);
 extern uint64 UseReady(Merge *merge, Levels *levels, Level *level,
 					   char *(*build) (Merge *merge, FactTable *table), int64 number);
@@ -49,5 +50,9 @@ extern int64 MatchLevels(Merge *merge, Levels *levels);
 extern void KeepLevels(Merge *merge, Levels *levels);
 extern void RestartLevels(Levels *levels);
 extern void EndLevels(Levels *levels);
+
+/* free.c */
+extern void CreateFree(Merge *merge, Level *level);
+extern void AppendFreeCounterpart(StringInfo sql, FactTable *table);
 
 #endif							/* FACTMERGE_LEVEL_H */

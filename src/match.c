@@ -33,7 +33,6 @@
 
 #include "eventlog.h"
 #include "factmerge.h"
-#include "handler.h"
 #include "level.h"
 #include "samerule.h"
 #include "sameness.h"
@@ -321,36 +320,6 @@ GoesThroughCircle(FactTable *table)
 }
 
 /*
- * Refuse a table whose new keys would have to be known before they are
- * assigned: primary keys that refer to each other in a circle.
- */
-static void
-RefuseCircularKeys(FactTable *table, List *assigned)
-{
-	ListCell   *lc;
-
-	foreach(lc, table->map_columns)
-	{
-		Column	   *column = lfirst(lc);
-		const char *trigger;
-
-		if (column->reference == NULL ||
-			column->reference->target->component != table->component ||
-			list_member_ptr(assigned, column->reference->target))
-			continue;
-		trigger = TriggerWhileCopying(column->reference->target->destination);
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot assign keys to table \"%s\"", table->name),
-				 errdetail("Its key column \"%s\" refers to table \"%s\", whose key in turn depends on it.",
-						   column->name, column->reference->target->name),
-				 trigger ? errhint("Enable trigger \"%s\" of table \"%s\" for ordinary sessions only, so that it leaves copied keys as they are.",
-								   trigger, column->reference->target->name) :
-				 errhint("Give one of the two tables a key of its own.")));
-	}
-}
-
-/*
  * Whether the new keys of a table can be assigned once those of some others
  * of its component are.
  */
@@ -478,7 +447,7 @@ MatchKnown(Merge *merge, List *component, Levels *levels)
 static void
 MatchComponent(Merge *merge, List *component)
 {
-	bool		follow = CanFollow(merge, component);
+	bool		follow = CanFollow(component);
 	bool		known = true;
 	ListCell   *lc;
 
@@ -542,46 +511,6 @@ FinishMatching(Merge *merge, FactTable *table)
 			SqlFetchInt64(merge->snapshot,
 						  psprintf("SELECT pg_catalog.count(*) FROM %s",
 								   QualifiedRelation(table->destination)), NULL);
-}
-
-/*
- * Refuse a foreign table whose facts cannot be told apart by the destination's key,
- * which nobody keeps unique there.
- */
-static void
-TryAddress(Merge *merge, FactTable *table)
-{
-	StringInfoData address;
-	StringInfoData null;
-	char	  **row;
-	ListCell   *lc;
-
-	if (!table->untried_address)
-		return;
-	initStringInfo(&address);
-	initStringInfo(&null);
-	foreach(lc, table->address)
-	{
-		const char *name = quote_identifier(((Column *) lfirst(lc))->name);
-		bool		first = foreach_current_index(lc) == 0;
-
-		appendStringInfo(&address, "%ss.%s", first ? "" : ", ", name);
-		appendStringInfo(&null, "%ss.%s IS NULL", first ? "" : " OR ", name);
-	}
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT %s, CASE WHEN %s THEN 1 END FROM %s AS s GROUP BY %s"
-							   " HAVING pg_catalog.count(*) > 1 OR %s ORDER BY 2, 1 LIMIT 1",
-							   AddressText(table, "s"), null.data,
-							   SourceFacts(table), address.data, null.data), NULL);
-	if (row == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(row[1] ? ERRCODE_NOT_NULL_VIOLATION : ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("the key of the destination does not tell the facts of foreign table \"%s\" apart",
-					table->name),
-			 row[1] ? errdetail("A fact has a null in the key.") :
-			 errdetail("Several facts have %s.", row[0]),
-			 errhint("Correct the source, or give the destination another primary key.")));
 }
 
 /*

@@ -265,7 +265,7 @@ AppendSameByKey(StringInfo sql, FactTable *table, UniqueKey *key, const char *al
  * Append the join of the source's row with one destination row d1, d2, ... per
  * sameness key.
  */
-static void
+void
 AppendCounterpartsByKey(StringInfo sql, FactTable *table)
 {
 	ListCell   *lc;
@@ -554,111 +554,4 @@ AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table, MatchMode 
 	appendStringInfoString(sql, " AND ");
 	AppendFound(sql, table, mode, "ctid");
 	appendStringInfoString(sql, " IS NOT NULL");
-}
-
-/*
- * Refuse facts that are the same as one fact of the destination by one key,
- * and as another by another.
- */
-void
-RefuseAmbiguity(Merge *merge, FactTable *table)
-{
-	StringInfoData sql;
-	char	  **row;
-	bool		first = true;
-
-	if (list_length(table->sameness) < 2)
-		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s", AddressText(table, "s"));
-	for (int i = 1; i <= list_length(table->sameness); i++)
-		appendStringInfo(&sql, ", %s", AddressText(table, psprintf("d%d", i)));
-	appendStringInfoString(&sql, " FROM ");
-	AppendSourceRow(&sql, merge, table, false);
-	AppendWritten(&sql, table);
-	AppendCounterpartsByKey(&sql, table);
-	appendStringInfoString(&sql, " WHERE ");
-	for (int i = 2; i <= list_length(table->sameness); i++)
-		for (int j = 1; j < i; j++)
-		{
-			AppendSeparator(&sql, " OR ", &first);
-			appendStringInfo(&sql, "(d%d.tableoid, d%d.ctid) <> (d%d.tableoid, d%d.ctid)",
-							 j, j, i, i);
-		}
-	appendStringInfoString(&sql, " ORDER BY 1 LIMIT 1");
-	row = SqlFetchRow(merge->snapshot, sql.data, NULL);
-	if (row == NULL)
-		return;
-
-	for (int i = 2; i <= list_length(table->sameness); i++)
-		for (int j = 1; j < i; j++)
-			if (row[i] && row[j] && strcmp(row[i], row[j]) != 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_CARDINALITY_VIOLATION),
-						 errmsg("a fact of table \"%s\" is the same as two facts of the destination",
-								table->name),
-						 errdetail("Source fact %s equals destination fact %s by key \"%s\" and destination fact %s by key \"%s\".",
-								   row[0],
-								   row[j], ((UniqueKey *) list_nth(table->sameness, j - 1))->name,
-								   row[i], ((UniqueKey *) list_nth(table->sameness, i - 1))->name),
-						 errhint("Decide which fact it is, and correct the key of the other.")));
-}
-
-/*
- * Refuse two facts of the source that are the same as one fact of the
- * destination, each by another key.  Where several may be the same by one key,
- * that cannot be told.
- */
-void
-RefuseFusion(Merge *merge, FactTable *table)
-{
-	StringInfoData address;
-	char	   *source = MapAddressText(table, "m.source");
-	char	   *met;
-	char	   *groups;
-	char	  **row;
-	ListCell   *lc;
-
-	if (list_length(table->sameness) < 2 || MayFold(table))
-		return;
-	initStringInfo(&address);
-	foreach(lc, table->address)
-		appendStringInfo(&address, "%sm.destination_%d", foreach_current_index(lc) ? ", " : "",
-						 ((Column *) lfirst(lc))->map_number);
-	/* Where facts are known, one that is not looked at may be the other one */
-	met = psprintf(table->repeated ? "m.in_both OR m.merge_id <> " INT64_FORMAT :
-				   "m.in_both AND m.merge_id = " INT64_FORMAT, merge->id);
-	groups = psprintf("FROM %s AS m WHERE %s GROUP BY %s HAVING pg_catalog.count(*) > 1"
-					  " AND pg_catalog.bool_or(m.merge_id = " INT64_FORMAT ")",
-					  table->map, met, address.data, merge->id);
-	/* Facts are seldom fused, and to name them all takes long */
-	if (SqlFetchRow(merge->snapshot, psprintf("SELECT 1 %s LIMIT 1", groups), NULL) == NULL)
-		return;
-	row = SqlFetchRow(merge->snapshot,
-					  psprintf("SELECT pg_catalog.min(%s), pg_catalog.max(%s), pg_catalog.min(%s) %s"
-							   " AND pg_catalog.min(%s) <> pg_catalog.max(%s) ORDER BY 1 LIMIT 1",
-							   source, source, MapAddressText(table, "m.destination"), groups,
-							   source, source), NULL);
-	if (row != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("two facts of table \"%s\" are the same as one fact of the destination",
-						table->name),
-				 errdetail("Source facts %s and %s both equal destination fact %s, by different keys.",
-						   row[0], row[1], row[2]),
-				 errhint("Decide which fact it is, and correct the key of the other.")));
-}
-
-/*
- * Refuse a table whose facts have nothing to be told apart by.
- */
-void
-RefuseIndistinct(FactTable *table)
-{
-	if (!table->rule && table->sameness == NIL && WithoutNumbers(WholeRow(table)) == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot tell the facts of table \"%s\" apart", table->name),
-				 errdetail("All that they hold is a generated key."),
-				 errhint("Add a column, or a unique key, that identifies a fact.")));
 }

@@ -44,11 +44,15 @@ extern void AppendMatches(StringInfo sql, Merge *merge, FactTable *table,
 						  MatchMode mode);
 extern void AppendLevelConditions(StringInfo sql, Merge *merge, FactTable *table,
 								  MatchMode mode);
+extern void AppendCounterpartsByKey(StringInfo sql, FactTable *table);
+extern void AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias);
+
+/* refuse.c */
 extern void RefuseAmbiguity(Merge *merge, FactTable *table);
 extern void RefuseFusion(Merge *merge, FactTable *table);
 extern void RefuseIndistinct(FactTable *table);
-
-extern void AppendWholeRowEquality(StringInfo sql, FactTable *table, const char *alias);
+extern void RefuseCircularKeys(FactTable *table, List *assigned);
+extern void TryAddress(Merge *merge, FactTable *table);
 
 /* bag.c */
 extern bool IsBag(FactTable *table);
