@@ -469,6 +469,8 @@ FindMixedEventsOf(Merge *merge, bool destination)
 	instr_time	start;
 
 	merge->from_destination = destination;
+	/* Reading what is declared of friends may have to wait for somebody */
+	ReportActivity(merge, linitial(merge->tables), "finding mixed events of");
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);

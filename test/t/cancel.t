@@ -54,6 +54,8 @@ $holder->do($_) for (
     # only the destination knows to be references
     'CREATE TABLE region (id integer PRIMARY KEY)',
     'CREATE TABLE ruler (id integer PRIMARY KEY)',
+    'CREATE TABLE watch (hour integer)',
+    'INSERT INTO watch VALUES (1)',
     'INSERT INTO region VALUES (1)',
     'INSERT INTO ruler VALUES (1)',
     q{CREATE FUNCTION gate(number integer) RETURNS integer LANGUAGE plpgsql AS $$
@@ -108,6 +110,8 @@ $holder->do($_) for (
     q{SELECT factmerge_add_handler('b.way', 'b.on_way')},
     q{CREATE FUNCTION b.on_place(b.place) RETURNS void LANGUAGE sql AS ''},
     q{SELECT factmerge_add_handler('b.place', 'b.on_place')},
+    # Friends are looked for by it, and nothing else
+    q{SELECT factmerge_add_friend('b.place', 'b.place', 'fact.note = friend.note AND EXISTS (SELECT FROM public.watch WHERE hour > 1)')},
     q{CREATE CONSTRAINT TRIGGER gate_constraint AFTER INSERT ON b.place
       FOR EACH ROW EXECUTE FUNCTION gate_in_trigger('5')},
 );
@@ -119,7 +123,7 @@ my @stages = (
     [ 'marking',              qr/^factmerge: marking place /,                'LOCK b.place IN ACCESS SHARE MODE' ],
     [ 'copying',              qr/^factmerge: copying road /,                 'SELECT pg_advisory_xact_lock(2)' ],
     [ 'checking references',  qr/^factmerge: checking place /,               'LOCK ruler IN ACCESS EXCLUSIVE MODE' ],
-    [ 'finding mixed events', qr/^factmerge: finding mixed events of /,      'LOCK region IN ACCESS EXCLUSIVE MODE' ],
+    [ 'finding mixed events', qr/^factmerge: finding mixed events of /,      'LOCK watch IN ACCESS EXCLUSIVE MODE' ],
     [ 'replaying events',     qr/^factmerge: replaying events of road /,     'SELECT pg_advisory_xact_lock(3)' ],
     [ 'replaying derived facts', qr/^factmerge: replaying events of way /,   'SELECT pg_advisory_xact_lock(4)' ],
     [ 'constraint triggers',  qr/^factmerge: replaying events of place /,    'SELECT pg_advisory_xact_lock(5)' ],
