@@ -81,7 +81,7 @@ SELECT * FROM unsound;
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS amcheck;
 RESET client_min_messages;
-CREATE FUNCTION entered(point integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE FUNCTION entered(point integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
 BEGIN
     RAISE NOTICE 'a path to % is entered', point;
     RETURN point;

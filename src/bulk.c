@@ -136,7 +136,20 @@ IsWorthwhile(FactTable *table, int64 tagged)
 }
 
 /*
- * Take indisready from all indexes of a table, and indisvalid if they are not even to
+ * Whether REINDEX is sure to find what an index calls.
+ */
+static bool
+IsToBeSuspended(Oid oid)
+{
+	Relation	index = index_open(oid, AccessShareLock);
+	bool		depends = DependsOnPath(index);
+
+	index_close(index, NoLock);
+	return !depends;
+}
+
+/*
+ * Take indisready from the indexes of a table, and indisvalid if they are not even to
  * be read.
  */
 static void
@@ -149,9 +162,11 @@ SuspendIndexes(Oid relation, bool readable)
 
 	foreach(lc, indexes)
 	{
-		HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
-												ObjectIdGetDatum(lfirst_oid(lc)));
+		HeapTuple	tuple;
 
+		if (!IsToBeSuspended(lfirst_oid(lc)))
+			continue;
+		tuple = SearchSysCacheCopy1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
 		((Form_pg_index) GETSTRUCT(tuple))->indisready = false;

@@ -307,7 +307,10 @@ MakePairs(Merge *merge, FactTable *table, bool level)
 	appendStringInfo(&sql, ") AS x ORDER BY %s%s, x.farness%s, %s",
 					 Numbered(table, "x.s"), earlier ? ", x.known DESC" : "",
 					 table->keyed ? "" : ", x.whole_row", Numbered(table, "x.d"));
+	/* What is declared means the same to everybody */
+	SqlLetCodeSee(NULL);
 	SqlExecute(merge->snapshot, sql.data, NULL);
+	SqlLetCodeSee(merge->search_path);
 	SqlUtility(psprintf("ANALYZE %s", table->pairs));
 }
 

@@ -499,13 +499,12 @@ IsKnownToPlanner(FactTable *table)
  * Give the planner statistics of the tags, of which there are few.
  */
 static void
-AnalyzeTags(FactTable *table)
+AnalyzeTags(Merge *merge, FactTable *table)
 {
 	int			nest_level = NewGUCNestLevel();
 
 	SetLocally("default_statistics_target", FEW_STATISTICS);
-	SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")",
-						QualifiedRelation(table->destination)));
+	AnalyzeTable(merge, table, " (" PROVENANCE_COLUMN ", " MERGE_COLUMN ")");
 	AtEOXact_GUC(true, nest_level);
 }
 
@@ -541,9 +540,9 @@ AnalyzeBodies(Merge *merge)
 			continue;
 		ReportActivity(merge, table, "analyzing");
 		if (is_body && !IsKnownToPlanner(table))
-			SqlUtility(psprintf("ANALYZE %s", QualifiedRelation(table->destination)));
+			AnalyzeTable(merge, table, "");
 		else
-			AnalyzeTags(table);
+			AnalyzeTags(merge, table);
 	}
 }
 

@@ -9,11 +9,12 @@
  *	   permissions that it needs apart from its range table.  Anti-joins come
  *	   both ways round.
  * 17: getIdentitySequence() takes a Relation.
- * 18: PG_MODULE_MAGIC_EXT(); RETURNING is a clause rather than a list; GROUP BY
- *	   has an entry of its own in the range table.  A foreign key may be NOT
- *	   ENFORCED, or refer to a period; NOT NULL may be NOT VALID.  Generated
- *	   columns may be virtual: no row holds them, so whoever takes rows as they
- *	   are has to compute them.
+ *	   REINDEX and ANALYZE have a search_path of their own.
+ * 18: PG_MODULE_MAGIC_EXT(); ExecutorRun() is called only once; RETURNING is a
+ *	   clause rather than a list; GROUP BY has an entry of its own in the range
+ *	   table.  A foreign key may be NOT ENFORCED, or refer to a period; NOT NULL
+ *	   may be NOT VALID.  Generated columns may be virtual: no row holds them, so
+ *	   whoever takes rows as they are has to compute them.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +26,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
@@ -203,5 +205,23 @@ ClearPermissions(RangeTblEntry *rte)
 #else
 #define HAS_RETURNING(insert) ((insert)->returningList != NIL)
 #endif
+
+/* Whether REINDEX and ANALYZE run under a search_path of their own. */
+#if PG_VERSION_NUM >= 170000
+#define COMMANDS_SET_SEARCH_PATH true
+#else
+#define COMMANDS_SET_SEARCH_PATH false
+#endif
+
+/* Run a query to its end, or until there are so many rows, unless that is 0. */
+static inline void
+RunToEnd(QueryDesc *query, uint64 limit)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, limit);
+#else
+	ExecutorRun(query, ForwardScanDirection, limit, true);
+#endif
+}
 
 #endif							/* FACTMERGE_COMPAT_H */

@@ -428,12 +428,10 @@ EnterConflicts(Merge *merge, FactTable *table)
 static void
 RecordOf(Merge *merge, FactTable *table, const char *query)
 {
-	SqlStatement *statement = SqlPrepareQuery(query);
 	Tuplestorestate *found = tuplestore_begin_heap(true, false, work_mem);
 	TupleDesc	description;
-	int64		count = SqlStoreRows(merge->snapshot, statement, found, &description);
+	int64		count = SqlStoreQuery(merge->snapshot, query, found, &description);
 
-	SqlFree(statement);
 	if (count > 0 && !merge->preview)
 	{
 		SqlRegisterRows(FOUND_NAME, InvalidOid, description, found);

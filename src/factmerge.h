@@ -513,6 +513,10 @@ extern void BeginBulk(Merge *merge, FactTable *table, int64 tagged);
 extern void ExtendBulk(Merge *merge, FactTable *table, const char *index);
 extern void EndBulk(Merge *merge, FactTable *table);
 
+/* code.c */
+extern bool DependsOnPath(Relation index);
+extern void AnalyzeTable(Merge *merge, FactTable *table, const char *columns);
+
 /* dump.c */
 extern char *CopiedFact(FactTable *table, const char *alias);
 extern void DumpFacts(Merge *merge);

@@ -668,8 +668,7 @@ AnalyzeChanged(Merge *merge, Stop *stop)
 	initStringInfo(&columns);
 	foreach(lc, stop->names)
 		appendStringInfo(&columns, ", %s", quote_identifier(lfirst(lc)));
-	SqlUtility(psprintf("ANALYZE %s (" PROVENANCE_COLUMN ", " MERGE_COLUMN "%s)",
-						QualifiedRelation(table->destination), columns.data));
+	AnalyzeTable(merge, table, psprintf(" (" PROVENANCE_COLUMN ", " MERGE_COLUMN "%s)", columns.data));
 }
 
 /*

@@ -47,7 +47,7 @@ LockSearchPath(void)
 {
 	char	   *path = pstrdup(namespace_search_path);
 
-	SetLocally("search_path", "pg_catalog, pg_temp");
+	SetLocally("search_path", LOCKED_SEARCH_PATH);
 	SetLocally("row_security", "off");
 	return path;
 }
@@ -205,12 +205,14 @@ TakeFacts(Merge *merge)
 	int			nest_level = NewGUCNestLevel();
 
 	FixSettings();
+	SqlLetCodeSee(merge->search_path);
 	DoExplained(merge, CompareFacts, ExplainConversions);
 	if (!merge->preview)
 	{
 		DoExplained(merge, WriteFacts, WriteCarefully);
 		RecordFoldedConflicts(merge);
 	}
+	SqlLetCodeSee(NULL);
 	AtEOXact_GUC(true, nest_level);
 }
 

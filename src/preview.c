@@ -163,8 +163,10 @@ PreviewMerge(Merge *merge, void *arg)
 	SpareSequences(merge);
 	TakeFacts(merge);
 	WarnOfLookalikes(merge);
+	SqlLetCodeSee(merge->search_path);
 	foreach(lc, merge->tables)
 		ReturnTable(merge, arg, lfirst(lc));
+	SqlLetCodeSee(NULL);
 }
 
 /*

@@ -57,6 +57,7 @@ static void
 ResetState(void *arg)
 {
 	memset(&state, 0, sizeof(state));
+	SqlLetCodeSee(NULL);
 }
 
 /*

@@ -15,7 +15,8 @@
  *
  * Names are always qualified and quoted by the server's own functions.  In
  * addition the callers set search_path to pg_catalog, pg_temp for as long as
- * generated SQL runs, so that an operator without a schema is the server's.
+ * generated SQL runs, so that an operator without a schema is the server's.  What
+ * a merge's statements call of the user's sees the caller's search_path, see execute.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -231,8 +232,11 @@ SqlUtility(const char *sql)
 uint64
 SqlExecute(Snapshot snapshot, const char *sql, SqlArgs *args)
 {
-	uint64		rows = Execute(snapshot, sql, args, 0);
+	uint64		rows;
 
+	if (IsForCode(snapshot))
+		return RunForCode(snapshot, sql, args);
+	rows = Execute(snapshot, sql, args, 0);
 	SPI_freetuptable(SPI_tuptable);
 	return rows;
 }
@@ -245,13 +249,18 @@ int64
 SqlFetchInt64(Snapshot snapshot, const char *sql, SqlArgs *args)
 {
 	int64		result = 0;
+	Datum		value;
 
+	if (IsForCode(snapshot))
+	{
+		(void) FetchForCode(snapshot, sql, args, &value);
+		return DatumGetInt64(value);
+	}
 	if (Execute(snapshot, sql, args, 1) > 0)
 	{
 		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull);
 
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		if (!isnull)
 			result = DatumGetInt64(value);
 	}
@@ -266,7 +275,10 @@ char	  **
 SqlFetchRow(Snapshot snapshot, const char *sql, SqlArgs *args)
 {
 	char	  **row = NULL;
+	Datum		value;
 
+	if (IsForCode(snapshot))
+		return FetchForCode(snapshot, sql, args, &value);
 	if (Execute(snapshot, sql, args, 1) > 0)
 	{
 		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
@@ -362,7 +374,12 @@ void
 SqlReturnRows(FunctionCallInfo fcinfo, Snapshot snapshot, const char *sql,
 			  SqlArgs *args)
 {
-	SqlForEachRow(snapshot, sql, args, ReturnRow, fcinfo->resultinfo);
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (IsForCode(snapshot))
+		(void) StoreForCode(snapshot, sql, args, result->setResult);
+	else
+		SqlForEachRow(snapshot, sql, args, ReturnRow, result);
 }
 
 /*
@@ -451,6 +468,26 @@ SqlStoreRows(Snapshot snapshot, SqlStatement *statement, Tuplestorestate *rows,
 	options.dest->rDestroy(options.dest);
 	*description = CreateTupleDescCopy(source->resultDesc);
 	return tuplestore_tuple_count(rows);
+}
+
+/*
+ * Run a query, putting its rows into a tuplestore, as SqlStoreRows() does.
+ */
+int64
+SqlStoreQuery(Snapshot snapshot, const char *sql, Tuplestorestate *rows, TupleDesc *description)
+{
+	SqlStatement *statement;
+	int64		count;
+
+	if (IsForCode(snapshot))
+	{
+		*description = StoreForCode(snapshot, sql, NULL, rows);
+		return tuplestore_tuple_count(rows);
+	}
+	statement = SqlPrepareQuery(sql);
+	count = SqlStoreRows(snapshot, statement, rows, description);
+	SqlFree(statement);
+	return count;
 }
 
 /*

@@ -65,6 +65,8 @@ extern uint64 SqlExecuteUnder(Snapshot snapshot, SqlStatement *statement, Datum 
 extern SqlStatement *SqlPrepareQuery(const char *sql);
 extern int64 SqlStoreRows(Snapshot snapshot, SqlStatement *statement,
 						  Tuplestorestate *rows, TupleDesc *description);
+extern int64 SqlStoreQuery(Snapshot snapshot, const char *sql, Tuplestorestate *rows,
+						   TupleDesc *description);
 extern void SqlFree(SqlStatement *statement);
 extern void SqlRegisterRows(char *name, Oid relation, TupleDesc description,
 							Tuplestorestate *rows);
@@ -105,6 +107,17 @@ extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);
  * must not be null
  */
 #define REQUIRE_ARG(type, n) (RequireArgument(fcinfo, n), PG_GETARG_##type(n))
+
+/* The search_path under which generated SQL is analysed */
+#define LOCKED_SEARCH_PATH "pg_catalog, pg_temp"
+
+/* execute.c */
+extern void SqlLetCodeSee(const char *search_path);
+extern bool IsForCode(Snapshot snapshot);
+extern uint64 RunForCode(Snapshot snapshot, const char *sql, SqlArgs *args);
+extern char **FetchForCode(Snapshot snapshot, const char *sql, SqlArgs *args, Datum *value);
+extern TupleDesc StoreForCode(Snapshot snapshot, const char *sql, SqlArgs *args,
+							  Tuplestorestate *rows);
 
 /* call.c */
 extern void RequireArgument(FunctionCallInfo fcinfo, int argument);

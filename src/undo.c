@@ -83,9 +83,9 @@ UndoTable(Merge *merge, FactTable *table, FunctionCallInfo fcinfo)
 	bool		nulls[3] = {false};
 
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
-	values[1] = Int64GetDatum(SqlExecute(InvalidSnapshot,
+	values[1] = Int64GetDatum(SqlExecute(GetTransactionSnapshot(),
 										 psprintf("DELETE FROM %s AS x WHERE " BROUGHT("x"), relation), &args));
-	values[2] = Int64GetDatum(SqlExecute(InvalidSnapshot,
+	values[2] = Int64GetDatum(SqlExecute(GetTransactionSnapshot(),
 										 psprintf("UPDATE %s AS x SET " PROVENANCE_COLUMN " = 'destination', "
 												  MERGE_COLUMN " = NULL WHERE x." MERGE_COLUMN " = $1", relation), &args));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -109,9 +109,11 @@ UndoMerge(Merge *merge, void *arg)
 
 	RefuseReferred(merge);
 	SetLocally("session_replication_role", "replica");
+	SqlLetCodeSee(merge->search_path);
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->has_tags)
 		UndoTable(merge, lfirst(lc), arg);
+	SqlLetCodeSee(NULL);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	foreach(lc, merge->tables)
 	{
@@ -141,6 +143,7 @@ factmerge_undo(PG_FUNCTION_ARGS)
 	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
+	EnterMerge(CurrentMemoryContext);
 	merge.search_path = LockSearchPath();
 	merge.id = REQUIRE_ARG(INT64, 0);
 	merge.dry_run = REQUIRE_ARG(BOOL, 1);
@@ -156,6 +159,7 @@ factmerge_undo(PG_FUNCTION_ARGS)
 		DoAndTakeBack(UndoMerge, &merge, fcinfo);
 	else
 		UndoMerge(&merge, fcinfo);
+	LeaveMerge();
 	SqlFinish();
 	AtEOXact_GUC(true, nest_level);
 	return (Datum) 0;
