@@ -273,7 +273,20 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'factmerge_remove_provenance'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
 COMMENT ON FUNCTION factmerge_remove_provenance(name) IS
-'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Errors: not the owner of a table, a column that something depends on, an unfinished merge';
+'drops the columns factmerge_provenance and factmerge_merge from all tables of a schema; returns how many tables had them. Key maps and history stay: the next merge adds the columns again, and facts that are mapped are in both for it. Nothing in the schema needs the extension afterwards. Errors: rules that derive facts of the schema, not the owner of a table, a column that something depends on, an unfinished merge';
+
+CREATE FUNCTION factmerge.before_drop()
+RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'factmerge_before_drop'
+LANGUAGE C;
+COMMENT ON FUNCTION factmerge.before_drop() IS
+'says what has to be done before the extension can be dropped';
+
+CREATE EVENT TRIGGER factmerge_before_drop ON ddl_command_start
+WHEN TAG IN ('DROP EXTENSION')
+EXECUTE FUNCTION factmerge.before_drop();
+COMMENT ON EVENT TRIGGER factmerge_before_drop IS
+'says what has to be done before extension factmerge can be dropped, and lets its key maps go with it';
 
 /*
  * Nulls in the key of a declared sameness

@@ -79,6 +79,34 @@ CREATE TABLE leave_dst.own (factmerge_provenance text, factmerge_merge bigint);
 SELECT factmerge_remove_provenance('leave_dst');
 SELECT * FROM columns_left;
 
+-- Rules are in the way, for their triggers would go unnoticed; DROP EXTENSION says what is
+\set VERBOSITY default
+SELECT factmerge_add_rule('signs "all"', 'leave_dst.plain(id)', 'SELECT part FROM "Mark"');
+SELECT factmerge_remove_provenance('leave_dst');
+SELECT count(*) FROM columns_left;
+BEGIN;
+DROP EXTENSION factmerge;
+ROLLBACK;
+SELECT factmerge_drop_rule('signs "all"', 'leave_dst');
+SELECT factmerge_remove_provenance('leave_dst');
+-- A trigger that a restored dump has left behind goes, too
+CREATE TRIGGER factmerge_rules AFTER INSERT ON leave_dst.stone REFERENCING NEW TABLE AS factmerge_new
+    FOR EACH STATEMENT EXECUTE FUNCTION factmerge.apply_rules();
+BEGIN;
+DROP EXTENSION factmerge;
+ROLLBACK;
+SELECT factmerge_remove_provenance('leave_dst');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'leave_dst.stone'::regclass AND NOT tgisinternal;
+-- Then everything goes with the extension, key maps and all
+BEGIN;
+DROP EXTENSION factmerge;
+SELECT relname FROM pg_class WHERE relname ~ '^(key_map|rule)_\d+$';
+ROLLBACK;
+-- Somebody else gets the server's answer
+SET ROLE regress_leave;
+DROP EXTENSION factmerge;
+RESET ROLE;
+
 DROP VIEW columns_left;
 DROP SCHEMA leave_src, leave_dst CASCADE;
 DROP ROLE regress_leave;

@@ -484,6 +484,10 @@ extern void BeginDeriving(int64 merge_id);
 extern void EndDeriving(void);
 extern void LeaveMerge(void);
 
+/* leave.c */
+extern void RefuseRules(Oid schema);
+extern void DropLeftTriggers(Oid schema);
+
 /* condition.c */
 #define MOST_CONDITION_ROWS 2
 

@@ -69,6 +69,8 @@ factmerge_remove_provenance(PG_FUNCTION_ARGS)
 	nest_level = NewGUCNestLevel();
 	LockSearchPath();
 	RefuseUnfinished(schema);
+	RefuseRules(schema);
+	DropLeftTriggers(schema);
 	SqlAddArg(&of_schema, OIDOID, ObjectIdGetDatum(schema));
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(schema));
 	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(ProvenanceType()));

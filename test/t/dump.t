@@ -221,6 +221,33 @@ for my $format (sort keys %copies) {
     $copy->disconnect;
 }
 
+# A schema whose provenance has been removed restores where there is no factmerge,
+# and the extension goes without more ado, from a restored database, too
+my $plain = "${original}_plain_one";
+ok(!eval { $dbh->do(q{SELECT factmerge_remove_provenance('b')}) }, 'rules are in the way');
+like($@, qr/"two roads".*factmerge_drop_rule\('two roads', 'b'\)/s, '... and named');
+for my $database ($original, $copies{custom}) {
+    my $leaving = connect_to($database);
+    my %facts = map { $_ => $leaving->selectall_arrayref("SELECT * FROM $_ ORDER BY 1, 2") } qw(b.road b.way b.tour);
+    ok(!eval { $leaving->do('DROP EXTENSION factmerge') }, "$database: columns and triggers are in the way");
+    like($@, qr/"a".*"b".*"c".*factmerge_remove_provenance\('b'\)/s, '... and what takes them away is said');
+    for my $schema (qw(a b c)) {
+        $leaving->do('SELECT factmerge_drop_rule(?, ?)', undef, 'two roads', $schema);
+        $leaving->do('SELECT factmerge_remove_provenance(?)', undef, $schema);
+    }
+    $admin->do("CREATE DATABASE $plain");
+    run("$database: a schema is dumped", 'pg_dump', '-n', 'b', '-f', "$folder/schema_b", $database);
+    run('... and restored without factmerge', @psql, '-f', "$folder/schema_b", $plain);
+    my $restored = connect_to($plain);
+    is_deeply($restored->selectall_arrayref("SELECT * FROM $_ ORDER BY 1, 2"),
+        [ map { [ @$_[ 0, 1 ] ] } @{ $facts{$_} } ], "... with the facts of $_") for sort keys %facts;
+    $restored->disconnect;
+    $admin->do("DROP DATABASE $plain");
+    ok(eval { $leaving->do('DROP EXTENSION factmerge') }, '... and the extension is dropped') or diag($@);
+    is($leaving->selectrow_array(q{SELECT count(*) FROM pg_class WHERE relname ~ '^(key_map|rule)_'}), 0, '... with all it had');
+    $leaving->disconnect;
+}
+
 $dbh->disconnect;
 $admin->do("DROP DATABASE $_ WITH (FORCE)") for $original, values %copies;
 $admin->disconnect;
