@@ -68,3 +68,20 @@ SELECT name, seller, buyer FROM friend_dst.deal JOIN friend_dst.item ON item = i
 SELECT * FROM factmerge_verify('friend_dst');
 SET client_min_messages = warning;
 DROP SCHEMA friend_src, friend_dst CASCADE;
+
+-- Around a hub, paths are as many as pairs of references to it: each of them once, the shorter ones first
+SET client_min_messages = warning;
+CREATE SCHEMA friends_hub;
+CREATE TABLE friends_hub.usr (id integer PRIMARY KEY);
+DO $$
+BEGIN
+    FOR n IN 1..40 LOOP
+        EXECUTE format('CREATE TABLE friends_hub.t%s (name text PRIMARY KEY, made_by integer REFERENCES friends_hub.usr,
+            changed_by integer REFERENCES friends_hub.usr)', n);
+    END LOOP;
+END $$;
+SELECT hops, fact_table = 'friends_hub.usr'::regclass AS from_usr, count(*), count(DISTINCT (fact_table, path)), count(DISTINCT friend_table) AS friends
+FROM factmerge_friends('friends_hub') GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT hops, path FROM factmerge_friends('friends_hub') WHERE fact_table = 'friends_hub.t1'::regclass LIMIT 4;
+DROP SCHEMA friends_hub CASCADE;
+RESET client_min_messages;

@@ -420,7 +420,7 @@ factmerge_forget_dropped(PG_FUNCTION_ARGS)
 						"factmerge.forget_dropped()")));
 
 	/* The extension itself may be among what is dropped */
-	if (!OidIsValid(get_namespace_oid("factmerge", true)))
+	if (IsDroppingTemporary() || !OidIsValid(get_namespace_oid("factmerge", true)))
 		PG_RETURN_NULL();
 	SqlConnect();
 	if (SqlFetchRow(InvalidSnapshot, "SELECT 1 " DROPPED_TABLES, NULL) != NULL)

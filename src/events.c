@@ -455,6 +455,19 @@ LookAtGroups(Merge *merge, List *groups, List *stops)
 }
 
 /*
+ * Whether a table may have any event to look at.
+ */
+static bool
+MayHaveEvents(Merge *merge, FactTable *table)
+{
+	if (merge->batches || FindEventLog(merge->tables))
+		return true;
+	if (merge->from_destination)
+		return table->destination_facts > 0;
+	return table->counts.copied > 0 || table->counts.in_both > 0;
+}
+
+/*
  * Find the mixed events of one side for all handlers, and count the others by the
  * check that skips them; returns how many are mixed.
  */
@@ -482,6 +495,8 @@ FindMixedEventsOf(Merge *merge, bool destination)
 	{
 		HandlerGroup *group = lfirst(lc);
 
+		if (!MayHaveEvents(merge, group->stop->table))
+			continue;
 		StartClock(&start);
 		ReportActivity(merge, group->stop->table, "finding mixed events of");
 		if (!group->stopped)

@@ -28,6 +28,7 @@ typedef struct Stop
 	bool		everywhere;		/* paths may lead over any fact here */
 	bool		analyzed;		/* for this or another search */
 	char	   *neighbourhood;	/* the table of the last round, or NULL */
+	uint64		met;			/* the last search of FriendStops() that came here */
 } Stop;
 
 /* A reference as a way between two stops */
@@ -36,6 +37,8 @@ typedef struct Passage
 	Reference  *reference;
 	Stop	   *from;
 	Stop	   *to;
+	char	   *text[2];		/* the step in words, backward and forward */
+	uint64		met[2];			/* as a stop's */
 } Passage;
 
 /* How far to look for friends, and for which */

@@ -25,15 +25,13 @@
 
 PG_FUNCTION_INFO_V1(factmerge_friends);
 
-/* A walk over stops, for naming friends */
+/* A walk over stops */
 typedef struct Walk
 {
-	Stop	   *origin;
 	Stop	   *at;
 	Passage    *last;
 	bool		last_forward;
 	int			hops;
-	char	   *path;
 } Walk;
 
 static Stop *
@@ -147,20 +145,17 @@ StepOn(Walk *walk)
 	return walks;
 }
 
+/*
+ * Whether a search comes to a stop by this step for the first time.
+ */
 static bool
-HaveMet(List *walks, Walk *walk)
+IsNewStep(Walk *walk, uint64 search)
 {
-	ListCell   *lc;
+	uint64	   *met = &walk->last->met[walk->last_forward];
+	bool		new = *met != search;
 
-	foreach(lc, walks)
-	{
-		Walk	   *met = lfirst(lc);
-
-		if (met->at == walk->at && met->last == walk->last &&
-			met->last_forward == walk->last_forward)
-			return true;
-	}
-	return false;
+	*met = search;
+	return new;
 }
 
 /*
@@ -169,94 +164,138 @@ HaveMet(List *walks, Walk *walk)
 List *
 FriendStops(Stop *origin, int hops)
 {
-	Walk		start = {.origin = origin, .at = origin};
+	static uint64 search = 0;
+	Walk		start = {.at = origin};
 	List	   *walks = list_make1(&start);
 	List	   *friends = NIL;
 
+	search++;
 	/* The list grows while it is walked: a breadth-first search */
 	for (int i = 0; i < list_length(walks); i++)
 	{
 		Walk	   *walk = list_nth(walks, i);
 		ListCell   *lc;
 
-		if (walk->hops > 0)
-			friends = list_append_unique_ptr(friends, walk->at);
+		if (walk->hops > 0 && walk->at->met != search)
+		{
+			walk->at->met = search;
+			friends = lappend(friends, walk->at);
+		}
 		if (walk->hops >= hops)
 			continue;
 		foreach(lc, StepOn(walk))
-			if (!HaveMet(walks, lfirst(lc)))
+			if (IsNewStep(lfirst(lc), search))
 			walks = lappend(walks, lfirst(lc));
 	}
 	return friends;
 }
 
 /*
- * Describe a walk in words that name the columns it goes by.
+ * Describe the step along a reference, or against it, in words that name the columns it
+ * goes by.
  */
 static char *
-DescribeStep(Walk *walk)
+DescribeStep(Passage *passage, bool forward)
 {
 	StringInfoData text;
-	Reference  *reference = walk->last->reference;
 	bool		first = true;
 	ListCell   *lc;
 
+	if (passage->text[forward])
+		return passage->text[forward];
 	initStringInfo(&text);
-	foreach(lc, reference->columns)
+	appendStringInfoString(&text, forward ? " (" : " <- (");
+	foreach(lc, passage->reference->columns)
 	{
 		AppendSeparator(&text, ", ", &first);
 		appendStringInfoString(&text, quote_identifier(((Column *) lfirst(lc))->name));
 	}
-	if (walk->last_forward)
-		return psprintf("%s (%s) -> %s", walk->path, text.data,
-						quote_identifier(get_rel_name(walk->at->relation)));
-	return psprintf("%s <- (%s) %s", walk->path, text.data,
-					quote_identifier(get_rel_name(walk->at->relation)));
+	appendStringInfo(&text, forward ? ") -> %s" : ") %s",
+					 quote_identifier(get_rel_name(forward ? passage->to->relation :
+												   passage->from->relation)));
+	return passage->text[forward] = text.data;
 }
+
+/* Where paths are returned */
+typedef struct Tour
+{
+	ReturnSetInfo *result;
+	Stop	   *origin;
+	Oid			only;			/* to this table only, unless invalid */
+	int			hops;			/* this long */
+	StringInfoData path;		/* so far */
+	MemoryContext context;		/* for a row */
+} Tour;
 
 /*
  * Return a path to a friend; without hops it is a condition.
  */
 static void
-ReturnPath(ReturnSetInfo *result, Oid fact_table, Oid friend_table, int hops, char *path)
+ReturnPath(Tour *tour, Oid friend_table, int hops, const char *path)
 {
-	Datum		values[4] = {ObjectIdGetDatum(fact_table), ObjectIdGetDatum(friend_table),
+	MemoryContext context = MemoryContextSwitchTo(tour->context);
+	Datum		values[4] = {ObjectIdGetDatum(tour->origin->relation), ObjectIdGetDatum(friend_table),
 	Int32GetDatum(hops), CStringGetTextDatum(path)};
 	bool		nulls[4] = {false, false, hops == 0, false};
 
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	tuplestore_putvalues(tour->result->setResult, tour->result->setDesc, values, nulls);
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(tour->context);
+}
+
+static void GoOn(Tour *tour, Stop *at, Passage *last, bool last_forward, int hops);
+
+/*
+ * Take a step, and those after it, and come back.
+ */
+static void
+Take(Tour *tour, Passage *passage, bool forward, int hops)
+{
+	int			length = tour->path.len;
+
+	appendStringInfoString(&tour->path, DescribeStep(passage, forward));
+	GoOn(tour, forward ? passage->to : passage->from, passage, forward, hops + 1);
+	tour->path.data[length] = '\0';
+	tour->path.len = length;
 }
 
 /*
- * Return the paths of so many foreign keys from a table, those to one table only
- * unless it is invalid, and none that are no longer than others returned before.
+ * Take every step from a stop, as StepOn() does, and return the paths that are long
+ * enough.
  */
 static void
-ReturnPaths(ReturnSetInfo *result, Stop *stop, int hops, Oid only, int longer_than)
+GoOn(Tour *tour, Stop *at, Passage *last, bool last_forward, int hops)
 {
-	List	   *walks = list_make1(palloc0(sizeof(Walk)));
+	ListCell   *lc;
 
-	*(Walk *) linitial(walks) = (Walk)
+	CHECK_FOR_INTERRUPTS();
+	if (hops == tour->hops)
 	{
-		.origin = stop,.at = stop,.path = pstrdup(quote_identifier(stop->table->name))
-	};
-	for (int i = 0; i < list_length(walks); i++)
-	{
-		Walk	   *walk = list_nth(walks, i);
-		ListCell   *next;
+		if (at->table && (!OidIsValid(tour->only) || at->relation == tour->only))
+			ReturnPath(tour, at->relation, hops, tour->path.data);
+		return;
+	}
+	foreach(lc, at->leaving)
+		if (lfirst(lc) != last || last_forward)
+		Take(tour, lfirst(lc), true, hops);
+	foreach(lc, at->arriving)
+		Take(tour, lfirst(lc), false, hops);
+}
 
-		CHECK_FOR_INTERRUPTS();
-		if (walk->hops > 0)
-		{
-			walk->path = DescribeStep(walk);
-			if (walk->at->table && walk->hops > longer_than &&
-				(!OidIsValid(only) || walk->at->relation == only))
-				ReturnPath(result, stop->relation, walk->at->relation, walk->hops, walk->path);
-		}
-		if (walk->hops >= hops)
-			continue;
-		foreach(next, StepOn(walk))
-			walks = lappend(walks, lfirst(next));
+/*
+ * Return the paths of more than so many foreign keys from a table, the shorter ones
+ * first; those to one table only unless it is invalid.  Nothing is kept of a path
+ * that has been returned: there are as many as pairs of references to a hub.
+ */
+static void
+ReturnPaths(Tour *tour, int longer_than, int hops, Oid only)
+{
+	tour->only = only;
+	for (tour->hops = longer_than + 1; tour->hops <= hops; tour->hops++)
+	{
+		resetStringInfo(&tour->path);
+		appendStringInfoString(&tour->path, quote_identifier(tour->origin->table->name));
+		GoOn(tour, tour->origin, NULL, false, 0);
 	}
 }
 
@@ -267,13 +306,15 @@ ReturnPaths(ReturnSetInfo *result, Stop *stop, int hops, Oid only, int longer_th
 Datum
 factmerge_friends(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Tour		tour = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	int			nest_level = NewGUCNestLevel();
 	List	   *stops;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
+	initStringInfo(&tour.path);
+	tour.context = AllocSetContextCreate(CurrentMemoryContext, "factmerge path", ALLOCSET_SMALL_SIZES);
 	LockSearchPath();
 	stops = FindStops(DescribeSchema(FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)))), NIL);
 	foreach(lc, stops)
@@ -286,15 +327,16 @@ factmerge_friends(PG_FUNCTION_ARGS)
 		if (stop->table == NULL)
 			continue;
 		friends = LoadFriends(stop->table, &hops);
-		ReturnPaths(result, stop, hops, InvalidOid, 0);
+		tour.origin = stop;
+		ReturnPaths(&tour, 0, hops, InvalidOid);
 		foreach(f, friends)
 		{
 			Friend	   *friend = lfirst(f);
 
 			if (friend->condition)
-				ReturnPath(result, stop->relation, friend->relation, 0, friend->condition);
+				ReturnPath(&tour, friend->relation, 0, friend->condition);
 			else
-				ReturnPaths(result, stop, DECLARED_HOPS, friend->relation, hops);
+				ReturnPaths(&tour, hops, DECLARED_HOPS, friend->relation);
 		}
 	}
 	SqlFinish();

@@ -50,6 +50,11 @@
 /* Rows that a cursor fetches at a time: enough to make the call cheap */
 #define CURSOR_BATCH 1000
 
+/* How a command begins that drops a temporary table */
+#define DROP_TEMPORARY "DROP TABLE pg_temp."
+
+static bool dropping_temporary;
+
 struct SqlStatement
 {
 	SPIPlanPtr	plan;
@@ -222,8 +227,27 @@ SqlUtility(const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	CheckResult(SPI_execute(sql, false, 0), sql);
+	dropping_temporary = strncmp(sql, DROP_TEMPORARY, strlen(DROP_TEMPORARY)) == 0;
+	PG_TRY();
+	{
+		CheckResult(SPI_execute(sql, false, 0), sql);
+	}
+	PG_FINALLY();
+	{
+		dropping_temporary = false;
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Whether SqlUtility() is dropping a temporary table, of which nothing can have been
+ * declared.
+ */
+bool
+IsDroppingTemporary(void)
+{
+	return dropping_temporary;
 }
 
 /*

@@ -50,6 +50,7 @@ extern void SqlAddArgument(SqlArgs *args, Oid type, FunctionCallInfo fcinfo,
 extern void SqlAddTextArg(SqlArgs *args, const char *text);
 
 extern void SqlUtility(const char *sql);
+extern bool IsDroppingTemporary(void);
 extern uint64 SqlExecute(Snapshot snapshot, const char *sql, SqlArgs *args);
 extern int64 SqlFetchInt64(Snapshot snapshot, const char *sql, SqlArgs *args);
 extern char **SqlFetchRow(Snapshot snapshot, const char *sql, SqlArgs *args);
