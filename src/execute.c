@@ -30,6 +30,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/queryenvironment.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -37,6 +38,9 @@
 
 /* The search_path of code that statements call; NULL: the one that they are analysed under */
 static const char *code_path;
+
+/* The rows that statements find under a name (SqlRegisterRows), or NULL */
+static QueryEnvironment *registered;
 
 /* A statement on its way */
 typedef struct Running
@@ -131,12 +135,12 @@ RunPlan(PlannedStmt *plan, const char *sql, ParamListInfo parameters, DestReceiv
 	{
 		QueryCompletion completion = {CMDTAG_UNKNOWN, 0};
 
-		ProcessUtility(plan, sql, true, PROCESS_UTILITY_QUERY, parameters, NULL, destination,
+		ProcessUtility(plan, sql, true, PROCESS_UTILITY_QUERY, parameters, registered, destination,
 					   &completion);
 		return completion.nprocessed;
 	}
 	description = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, destination,
-								  parameters, NULL, 0);
+								  parameters, registered, 0);
 	ExecutorStart(description, 0);
 	RunToEnd(description, limit);
 	rows = description->estate->es_processed;
@@ -191,7 +195,7 @@ AnalyseAndRun(Snapshot snapshot, const char *sql, SqlArgs *args, int options,
 	error_context_stack = &context;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, pg_parse_query(sql)), sql,
-												 args->types, args->count, NULL);
+												 args->types, args->count, registered);
 	running.table = queries ? TableOf(linitial_node(Query, queries)) : NULL;
 	running.analysed = true;
 	SetLocally("search_path", code_path);
@@ -231,6 +235,57 @@ void
 SqlLetCodeSee(const char *search_path)
 {
 	code_path = search_path;
+}
+
+/* Forgets everything registered, for it goes with the context that it was made in */
+static void
+ForgetRegistered(void *arg)
+{
+	registered = NULL;
+}
+
+/* Forgets rows that an error has left registered */
+static void
+ForgetRows(void *arg)
+{
+	EphemeralNamedRelation named = arg;
+
+	if (registered && get_ENR(registered, named->md.name) == named)
+		unregister_ENR(registered, named->md.name);
+}
+
+static void
+CallOnReset(MemoryContextCallbackFunction function, void *arg)
+{
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	callback->func = function;
+	callback->arg = arg;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+}
+
+/*
+ * Let statements find rows under a name, no longer than the current memory context lasts.
+ */
+void
+RegisterForCode(EphemeralNamedRelation named)
+{
+	if (registered == NULL)
+	{
+		registered = create_queryEnv();
+		CallOnReset(ForgetRegistered, NULL);
+	}
+	register_ENR(registered, named);
+	CallOnReset(ForgetRows, named);
+}
+
+/*
+ * Let them do so no longer.
+ */
+void
+UnregisterForCode(const char *name)
+{
+	unregister_ENR(registered, name);
 }
 
 /*

@@ -47,6 +47,7 @@ LockSearchPath(void)
 {
 	char	   *path = pstrdup(namespace_search_path);
 
+	SqlLetCodeSee(NULL);		/* an error may have left another behind */
 	SetLocally("search_path", LOCKED_SEARCH_PATH);
 	SetLocally("row_security", "off");
 	return path;

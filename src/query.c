@@ -547,6 +547,7 @@ SqlRegisterRows(char *name, Oid relation, TupleDesc description, Tuplestorestate
 	named->reldata = rows;
 	if (SPI_register_relation(named) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register rows under name \"%s\"", name);
+	RegisterForCode(named);
 }
 
 /*
@@ -557,6 +558,7 @@ SqlUnregisterRows(const char *name)
 {
 	if (SPI_unregister_relation(name) != SPI_OK_REL_UNREGISTER)
 		elog(ERROR, "no rows are registered under name \"%s\"", name);
+	UnregisterForCode(name);
 }
 
 /*

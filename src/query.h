@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "utils/queryenvironment.h"
 #include "utils/snapshot.h"
 #include "utils/tuplestore.h"
 
@@ -114,6 +115,8 @@ extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);
 
 /* execute.c */
 extern void SqlLetCodeSee(const char *search_path);
+extern void RegisterForCode(EphemeralNamedRelation named);
+extern void UnregisterForCode(const char *name);
 extern bool IsForCode(Snapshot snapshot);
 extern uint64 RunForCode(Snapshot snapshot, const char *sql, SqlArgs *args);
 extern char **FetchForCode(Snapshot snapshot, const char *sql, SqlArgs *args, Datum *value);
