@@ -622,6 +622,6 @@ SELECT factmerge_remove_provenance('south');
 --
 SET client_min_messages = warning;
 SELECT factmerge_unignore_trigger('south.flight', 'announce');
-DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk, left_reader, right_reader,
+DROP SCHEMA north, south, west, spring, autumn, north_calendar, south_calendar, north_desk, south_desk, north_forum, south_forum, left_reader, right_reader,
     worker1, worker2, stall, shop CASCADE;
 DROP PROCEDURE new_calendar(text), new_desk(text), new_airline(text), new_survey(text), new_reader(text), new_worker(text);
