@@ -24,6 +24,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "commands/view.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -196,6 +197,7 @@ TakeTarget(Declaration *rule, char *target)
 				 errmsg("\"%s\" is not a fact table", get_rel_name(rule->target)),
 				 errhint("factmerge_tables() lists the fact tables of a schema.")));
 	RefuseInheritance(rule->target);
+	RefuseDistributed(rule->target);
 	error_context_stack = context.previous;
 }
 
@@ -381,6 +383,7 @@ TakeBody(Declaration *rule, Query *query)
 	{
 		CheckTable(lfirst_oid(lc));
 		RefuseInheritance(lfirst_oid(lc));
+		RefuseDistributed(lfirst_oid(lc));
 	}
 }
 
@@ -488,8 +491,9 @@ KeepRule(Declaration *rule)
 	StoreViewQuery(get_relname_relid(view + strlen("factmerge."), get_namespace_oid("factmerge", false)),
 				   query, true);
 	CommandCounterIncrement();
-	SqlUtility(psprintf("ALTER VIEW %s OWNER TO %s", view,
-						quote_identifier(GetUserNameFromId(RelationOwner(rule->target), false))));
+	/* Not by a command, which extensions like Citus would pass on to other servers */
+	ATExecChangeOwner(RelationNamed(view), RelationOwner(rule->target), false, AccessExclusiveLock);
+	CommandCounterIncrement();
 	SqlAddArg(&args, REGCLASSOID, ObjectIdGetDatum(rule->target));
 	SqlAddArg(&args, NAMEOID, NameDatum(rule->name));
 	SqlAddArg(&args, NAMEARRAYOID, NameArray(names));

@@ -293,6 +293,10 @@ extern List *DescribeSchema(Oid schema);
 extern FactTable *FindTable(List *tables, Oid relation);
 extern void NoticeViews(Oid source, Oid destination);
 
+/* distributed.c */
+extern void NoteDistributed(List **misfits, List *relations);
+extern void RefuseDistributed(Oid relation);
+
 /* misfit.c */
 extern void NoteMisfit(List **misfits, int sqlstate, char *message,
 					   char *detail, char *hint);

@@ -366,6 +366,7 @@ DescribeCommon(Oid source, List *sources, List *destinations, List **destination
 			NoteParent(misfits, relation, twin);
 			continue;
 		}
+		NoteDistributed(misfits, list_make1_oid(twin));
 		table = DescribeTable(twin, relation);
 		NoteAll(misfits, table->misfits);
 		tables = lappend(tables, table);
@@ -388,6 +389,7 @@ DescribeSchemas(Oid source, Oid destination, List **others)
 	List	   *misfits = NIL;
 	List	   *tables;
 
+	NoteDistributed(&misfits, destinations);
 	tables = DescribeCommon(source, sources, destinations, &destination_only, &misfits);
 	if (tables == NIL && misfits == NIL)
 		RefuseNothingInCommon(source, destination, views);
@@ -409,9 +411,11 @@ DescribeSchema(Oid schema)
 {
 	List	   *tables = NIL;
 	List	   *misfits = NIL;
+	List	   *relations = FactRelations(schema);
 	ListCell   *lc;
 
-	foreach(lc, FactRelations(schema))
+	NoteDistributed(&misfits, relations);
+	foreach(lc, relations)
 		if (IsParent(lfirst_oid(lc)))
 			NoteParent(&misfits, lfirst_oid(lc), InvalidOid);
 		else
