@@ -748,11 +748,12 @@ HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 static void
 FireForKeptRows(HandlerRun *run)
 {
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(run->table_relation),
-													&TTSOpsMinimalTuple);
 	int			pointer = tuplestore_alloc_read_pointer(run->facts, EXEC_FLAG_REWIND);
+	TupleTableSlot *slot;
 
+	/* Neither the slot nor its row may live in what is reset */
 	MemoryContextSwitchTo(run->context);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(run->table_relation), &TTSOpsMinimalTuple);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -762,7 +763,6 @@ FireForKeptRows(HandlerRun *run)
 		MemoryContextReset(run->fact_context);
 		MemoryContextSwitchTo(run->fact_context);
 		FireForRow(run, run->table_relation, slot);
-		/* The slot's row must not live in what is reset */
 		MemoryContextSwitchTo(run->context);
 	}
 	ExecDropSingleTupleTableSlot(slot);
