@@ -32,6 +32,21 @@ SELECT copied FROM factmerge_merge('city_src', 'City dst', dry_run => true);
 SELECT factmerge_add_rule('gates', '"City dst".gate(name)', 'SELECT name FROM "City dst".tower');
 SELECT factmerge_drop_rule('gates', 'City dst');
 
+-- The view of a rule is not passed on to other servers; what else is made meanwhile is not held back
+CREATE FUNCTION city_src.say() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE WARNING '% is passed on: %', tg_tag, current_setting('citus.enable_ddl_propagation', true);
+END $$;
+CREATE EVENT TRIGGER city_say ON ddl_command_end WHEN TAG IN ('CREATE VIEW', 'CREATE TRIGGER') EXECUTE FUNCTION city_src.say();
+SAVEPOINT before;
+SELECT factmerge_add_rule('gates', '"City dst".gate(name)', 'SELECT name FROM "City dst".tower');
+ROLLBACK TO before;
+SET LOCAL citus.enable_ddl_propagation = on;
+SELECT factmerge_add_rule('gates', '"City dst".gate(name)', 'SELECT name FROM "City dst".tower');
+SHOW citus.enable_ddl_propagation;
+ROLLBACK TO before;
+DROP EVENT TRIGGER city_say;
+
 -- All that is distributed, in either schema, in one error; nothing is written
 INSERT INTO pg_catalog.pg_dist_partition (logicalrelid, partmethod, colocationid, repmodel) VALUES
     ('"City dst".bridge', 'h', 1, 's'), ('city_src.bridge', 'h', 1, 's'), ('"City dst".harbour', 'n', 2, 't'),

@@ -473,6 +473,7 @@ KeepRule(Declaration *rule)
 	RoleSwitch	caller;
 	Query	   *query;
 	char	   *view;
+	int			nest_level;
 	ListCell   *lc;
 
 	initStringInfo(&columns);
@@ -487,7 +488,10 @@ KeepRule(Declaration *rule)
 	view = psprintf("factmerge.rule_" INT64_FORMAT,
 					SqlFetchInt64(InvalidSnapshot,
 								  "SELECT pg_catalog.nextval('factmerge.rule_number')", NULL));
+	nest_level = NewGUCNestLevel();
+	StayOnServer();
 	SqlUtility(psprintf("CREATE VIEW %s (%s) AS %s", view, columns.data, NullsLike(query)));
+	AtEOXact_GUC(true, nest_level);
 	StoreViewQuery(get_relname_relid(view + strlen("factmerge."), get_namespace_oid("factmerge", false)),
 				   query, true);
 	CommandCounterIncrement();

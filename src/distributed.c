@@ -8,6 +8,9 @@
  * they are made of, are refused by name.  Whether Citus is there at all is seen from its
  * catalog, so that without it nothing is asked.
  *
+ * Citus passes the making of a view on to all servers if no local table is read in it,
+ * which is how the view of a rule begins.  So it is told not to.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
@@ -23,6 +27,9 @@
 /* Citus's own catalog of its tables, and what tells shards, both in pg_catalog */
 #define DISTRIBUTED_TABLES "pg_dist_partition"
 #define IS_SHARD "relation_is_a_known_shard"
+
+/* Its parameter for passing commands on, which is there once its library is loaded */
+#define PASSES_ON "citus.enable_ddl_propagation"
 
 /* Where tables are noted */
 typedef struct Noting
@@ -96,4 +103,15 @@ RefuseDistributed(Oid relation)
 
 	NoteDistributed(&misfits, list_make1_oid(relation));
 	RefuseNoted(misfits, NULL);
+}
+
+/*
+ * Keep Citus from passing commands on to other servers until the current nest level of
+ * settings ends.
+ */
+void
+StayOnServer(void)
+{
+	if (GetConfigOption(PASSES_ON, true, false))
+		SetLocally(PASSES_ON, "off");
 }

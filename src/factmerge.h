@@ -296,6 +296,7 @@ extern void NoticeViews(Oid source, Oid destination);
 /* distributed.c */
 extern void NoteDistributed(List **misfits, List *relations);
 extern void RefuseDistributed(Oid relation);
+extern void StayOnServer(void);
 
 /* misfit.c */
 extern void NoteMisfit(List **misfits, int sqlstate, char *message,
