@@ -81,7 +81,7 @@ COMMENT ON FUNCTION factmerge_ignore(regclass) IS
 COMMENT ON FUNCTION factmerge_unignore(regclass) IS
 'takes back factmerge_ignore(). Errors: not declared, part of a rule, not the owner';
 COMMENT ON FUNCTION factmerge_add_rule(name, text, text) IS
-'declares that each row of query is a fact of target, which is written table(column, ...). Names in query are looked up in the target''s schema first, then on search_path; a rule''s name is unique in that schema, and declaring it again replaces the rule. Merges derive what follows from facts of both sides, and triggers what follows from an ordinary INSERT into a fact table that the query reads; what follows from facts that are there already, factmerge_saturate() derives. Errors: a query that is not monotone (aggregates, NOT EXISTS, EXCEPT, outer joins, window functions or LIMIT over facts, volatile functions), reads no fact table or only a part of one, columns that do not fit, cannot be given or must not be left out, not the owner of target and of the fact tables that query reads';
+'declares that each row of query is a fact of target, which is written table(column, ...), or as a table alone if the query calls its columns like those of the table. Names in query are looked up in the target''s schema first, then on search_path; a rule''s name is unique in that schema, and declaring it again replaces the rule. Merges derive what follows from facts of both sides, and triggers what follows from an ordinary INSERT into a fact table that the query reads; what follows from facts that are there already, factmerge_saturate() derives. Errors: a query that is not monotone (aggregates, NOT EXISTS, EXCEPT, outer joins, window functions or LIMIT over facts, volatile functions), reads no fact table or only a part of one, columns that do not fit, cannot be given or must not be left out, not the owner of target and of the fact tables that query reads';
 
 /*
  * What a merge has said of handlers
@@ -342,6 +342,217 @@ ALTER FUNCTION factmerge_unset_event_log(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unset_friend_hops(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_unset_sameness(regclass) CALLED ON NULL INPUT;
 ALTER FUNCTION factmerge_verify(name, double precision) CALLED ON NULL INPUT;
+
+/*
+ * Schemas as regnamespace, handlers as regprocedure
+ *
+ * A literal is taken for a name, as ever: of the types that it may be, strings come first.
+ * Where it may be left out, what is left out is the name.
+ */
+CREATE FUNCTION factmerge_merge(
+	source regnamespace,
+	destination regnamespace,
+	dry_run boolean DEFAULT false,
+	OUT merge_id bigint,
+	OUT fact_tables integer,
+	OUT source_facts bigint,
+	OUT in_both bigint,
+	OUT copied bigint,
+	OUT conflicts bigint,
+	OUT events bigint,
+	OUT skipped_categorically bigint,
+	OUT skipped_in_both bigint,
+	OUT skipped_friends_in_both bigint,
+	OUT skipped_one_sided bigint,
+	OUT unhandled bigint,
+	OUT replayed bigint,
+	OUT derived bigint,
+	OUT elapsed interval)
+RETURNS record
+AS 'MODULE_PATHNAME', 'factmerge_merge'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_merge(regnamespace, regnamespace, boolean) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_preview(
+	source regnamespace,
+	destination regnamespace,
+	examples integer DEFAULT 3,
+	OUT fact_table name,
+	OUT outcome text,
+	OUT facts bigint,
+	OUT source_fact jsonb,
+	OUT destination_fact jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_preview'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_preview(regnamespace, regnamespace, integer) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE PROCEDURE factmerge_run(source regnamespace, destination regnamespace, wait boolean DEFAULT false)
+AS 'MODULE_PATHNAME', 'factmerge_run'
+LANGUAGE C;
+COMMENT ON PROCEDURE factmerge_run(regnamespace, regnamespace, boolean) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE PROCEDURE factmerge_merge_in_batches(source regnamespace, destination regnamespace, batch integer DEFAULT 100000)
+AS 'MODULE_PATHNAME', 'factmerge_merge_in_batches'
+LANGUAGE C;
+COMMENT ON PROCEDURE factmerge_merge_in_batches(regnamespace, regnamespace, integer) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_prepare(schema regnamespace)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_prepare'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_prepare(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_remove_provenance(schema regnamespace)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_remove_provenance'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_remove_provenance(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_tables(
+	schema regnamespace,
+	OUT "position" integer,
+	OUT fact_table regclass,
+	OUT key name[],
+	OUT key_kind text,
+	OUT sameness text,
+	OUT handlers text[],
+	OUT public_numbers name[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_tables'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_tables(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_friends(
+	schema regnamespace,
+	OUT fact_table regclass,
+	OUT friend_table regclass,
+	OUT hops integer,
+	OUT path text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_friends'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_friends(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_verify(
+	schema regnamespace,
+	sample double precision DEFAULT 1.0,
+	OUT fact_table regclass,
+	OUT fact jsonb,
+	OUT found_by text,
+	OUT event_table regclass,
+	OUT event jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_verify'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_verify(regnamespace, double precision) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_saturate(schema regnamespace)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factmerge_saturate'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_saturate(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_rules(
+	schema regnamespace,
+	OUT name name,
+	OUT target regclass,
+	OUT columns name[],
+	OUT query text,
+	OUT body regclass[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_rules'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_rules(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_drop_rule(name name, schema regnamespace)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_drop_rule'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_drop_rule(name, regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_ignore_triggers(schema regnamespace)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_ignore_triggers'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_ignore_triggers(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_unignore_triggers(schema regnamespace)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_unignore_triggers'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_unignore_triggers(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_sources(
+	schema regnamespace,
+	OUT source name,
+	OUT destination name,
+	OUT first_merge bigint,
+	OUT first_merged_at timestamptz,
+	OUT last_merge bigint,
+	OUT last_merged_at timestamptz,
+	OUT fact_tables integer,
+	OUT facts bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_sources'
+LANGUAGE C STABLE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_sources(regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_forget_source(source regnamespace, destination regnamespace DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'factmerge_forget_source'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_forget_source(regnamespace, regnamespace) IS
+'the same for schemas that are given as regnamespace';
+
+CREATE FUNCTION factmerge_add_handler(
+	fact_table regclass,
+	handler regprocedure,
+	priority integer DEFAULT 0,
+	found_from text DEFAULT 'any',
+	friends text[] DEFAULT NULL,
+	only_when text DEFAULT NULL,
+	stop_when text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_add_handler'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_add_handler(regclass, regprocedure, integer, text, text[], text, text) IS
+'the same for a handler that is given as regprocedure';
+
+CREATE FUNCTION factmerge_drop_handler(fact_table regclass, handler regprocedure)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factmerge_drop_handler'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_drop_handler(regclass, regprocedure) IS
+'the same for a handler that is given as regprocedure';
+
+CREATE FUNCTION factmerge_check_handler(
+	handler regprocedure,
+	fact_table regclass DEFAULT NULL,
+	sample integer DEFAULT 50,
+	OUT "check" text,
+	OUT passed boolean,
+	OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factmerge_check_handler'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION factmerge_check_handler(regprocedure, regclass, integer) IS
+'the same for a handler that is given as regprocedure';
 
 /* Rules that were declared under version 1.0 read now what they have read then */
 UPDATE factmerge.rule AS r

@@ -50,7 +50,7 @@ typedef struct Declaration
 	const char *name;
 	Oid			target;
 	Oid			schema;			/* of the target */
-	List	   *columns;		/* of ResTarget */
+	List	   *columns;		/* of ResTarget; NIL until the query says them */
 	List	   *facts;			/* Oids: the fact tables of the schema */
 	List	   *body;			/* Oids: those that it reads */
 	char	   *text;			/* of the query, resolved */
@@ -77,14 +77,26 @@ ParsingContext(void *arg)
 }
 
 /*
- * Refuse a target that is not written as table(column, ...).
+ * Whether nothing but SELECT itself follows the head of an INSERT.
+ */
+static bool
+IsEmptySelect(Node *query)
+{
+	SelectStmt *select = (SelectStmt *) query;
+
+	return select != NULL && IsA(select, SelectStmt) && select->op == SETOP_NONE &&
+		select->targetList == NIL && select->fromClause == NIL && select->valuesLists == NIL;
+}
+
+/*
+ * Refuse a target that is not written as table(column, ...), or as a table alone.
  */
 static void
 CheckTargetForm(List *trees)
 {
 	InsertStmt *insert = trees ? (InsertStmt *) ((RawStmt *) linitial(trees))->stmt : NULL;
 	bool		good = list_length(trees) == 1 && IsA(insert, InsertStmt) &&
-		insert->cols != NIL && insert->onConflictClause == NULL &&
+		IsEmptySelect(insert->selectStmt) && insert->onConflictClause == NULL &&
 		!HAS_RETURNING(insert) && insert->withClause == NULL &&
 		insert->override == OVERRIDING_NOT_SET && insert->relation->alias == NULL;
 	ListCell   *lc;
@@ -102,7 +114,7 @@ CheckTargetForm(List *trees)
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("a target is a table with the columns that the query gives"),
-			 errhint("Say it like path(a, c).")));
+			 errhint("Say it like path(a, c), or like path if the query calls its columns a and c.")));
 }
 
 /*
@@ -170,7 +182,7 @@ CheckTargetColumns(Declaration *rule)
 }
 
 /*
- * Take the target: table(column, ...), by the server's parser for the head of
+ * Take the target: table(column, ...), or a table alone, by the server's parser for the head of
  * an INSERT.
  */
 static void
@@ -219,6 +231,60 @@ ParseQuery(const char *text)
 }
 
 /*
+ * Refuse a column of the query that is not called by one of the target's, or not by one
+ * of its own.
+ */
+static void
+CheckNameGiven(Declaration *rule, TargetEntry *entry)
+{
+	const char *table = get_rel_name(rule->target);
+	ListCell   *lc;
+
+	if (get_attnum(rule->target, entry->resname) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("table \"%s\" has no column \"%s\"", table, entry->resname),
+				 errdetail("That is what the query calls its column %d.", entry->resno),
+				 errhint("Rename it by AS, or say the target as %s(column, ...).", quote_identifier(table))));
+	foreach(lc, rule->columns)
+		if (strcmp(((ResTarget *) lfirst(lc))->name, entry->resname) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("the query has two columns \"%s\"", entry->resname),
+				 errdetail("They are its columns %d and %d.", foreach_current_index(lc) + 1, entry->resno),
+				 errhint("Rename one by AS, or say the target as %s(column, ...).", quote_identifier(table))));
+}
+
+/*
+ * Take the columns of a target that is a table alone: those that the query's are
+ * called by.
+ */
+static void
+TakeColumns(Declaration *rule, const char *text)
+{
+	RawStmt    *statement = makeNode(RawStmt);
+	ListCell   *lc;
+
+	statement->stmt = (Node *) ParseQuery(text);
+	foreach(lc, parse_analyze_fixedparams(statement, text, NULL, 0, NULL)->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		ResTarget  *column = makeNode(ResTarget);
+
+		if (entry->resjunk)
+			continue;
+		CheckNameGiven(rule, entry);
+		column->name = pstrdup(entry->resname);
+		column->location = -1;
+		rule->columns = lappend(rule->columns, column);
+	}
+	if (rule->columns == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the query has no columns")));
+}
+
+/*
  * Analyse a query as that of an INSERT into the target.  Names are looked up in
  * the target's schema first.
  */
@@ -231,13 +297,15 @@ AnalyseInsert(Declaration *rule, const char *text)
 	int			nest_level = NewGUCNestLevel();
 	Query	   *query;
 
+	SetLocally("search_path",
+			   psprintf("%s%s%s", quote_identifier(schema),
+						namespace_search_path[0] ? ", " : "", namespace_search_path));
+	if (rule->columns == NIL)
+		TakeColumns(rule, text);
 	insert->relation = makeRangeVar(schema, get_rel_name(rule->target), -1);
 	insert->cols = rule->columns;
 	insert->selectStmt = (Node *) ParseQuery(text);
 	statement->stmt = (Node *) insert;
-	SetLocally("search_path",
-			   psprintf("%s%s%s", quote_identifier(schema),
-						namespace_search_path[0] ? ", " : "", namespace_search_path));
 	query = parse_analyze_fixedparams(statement, text, NULL, 0, NULL);
 	AtEOXact_GUC(true, nest_level);
 	return query;

@@ -464,8 +464,8 @@ factmerge_merge_in_batches(PG_FUNCTION_ARGS)
 	RequireNonatomicCall(fcinfo, "factmerge_merge_in_batches()", "It commits batch by batch.");
 	SqlConnectNonatomic();
 	batches.context = CurrentMemoryContext;
-	batches.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
-	batches.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	batches.source = SchemaArgument(fcinfo, 0);
+	batches.destination = SchemaArgument(fcinfo, 1);
 	batches.slice.most = PG_GETARG_INT32(2);
 	DoInTransaction(&batches, BeginBatches);
 	foreach(lc, batches.relations)

@@ -12,10 +12,13 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 #include "utils/syscache.h"
 
 #include "query.h"
@@ -61,6 +64,59 @@ RequireArguments(FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < PG_NARGS(); i++)
 		RequireArgument(fcinfo, i);
+}
+
+/*
+ * The type of an argument, as the SQL function declares it.
+ */
+static Oid
+ArgumentType(FunctionCallInfo fcinfo, int argument)
+{
+	Oid		   *types;
+	int			count;
+
+	(void) get_func_signature(fcinfo->flinfo->fn_oid, &types, &count);
+	return types[argument];
+}
+
+/*
+ * The name of a schema, which is given by its name or as a regnamespace.  A name is
+ * not looked up.
+ */
+char *
+SchemaArgument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *name;
+
+	RequireArgument(fcinfo, argument);
+	if (ArgumentType(fcinfo, argument) != REGNAMESPACEOID)
+		return pstrdup(NameStr(*PG_GETARG_NAME(argument)));
+	name = get_namespace_name(PG_GETARG_OID(argument));
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema with OID %u does not exist", PG_GETARG_OID(argument))));
+	return name;
+}
+
+/*
+ * What a handler is called, which is given by its name or as a regprocedure: that of a
+ * trigger, or of a function, with its argument or without, see SplitSignature().
+ */
+char *
+HandlerArgument(FunctionCallInfo fcinfo, int argument)
+{
+	Oid			function;
+
+	RequireArgument(fcinfo, argument);
+	if (ArgumentType(fcinfo, argument) != REGPROCEDUREOID)
+		return text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	function = PG_GETARG_OID(argument);
+	if (get_func_name(function) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function with OID %u does not exist", function)));
+	return format_procedure_qualified(function);
 }
 
 /*

@@ -36,6 +36,16 @@ PG_FUNCTION_INFO_V1(factmerge_check_handler);
  * Which handler is meant
  */
 
+/* The handler that is meant, as it has been named */
+typedef struct Named
+{
+	const char *name;
+	const char *trigger;		/* that it may be, or "" */
+	const char *function;		/* that it may be: its name, or what that ends in; or "" */
+	bool		is_end;
+	Oid			argument;		/* type of the function's, if it is named with it */
+} Named;
+
 /*
  * What the name of a declared function is, or ends in if it is given without its
  * schema; NULL if no function can have such a name.
@@ -53,25 +63,64 @@ FunctionName(const char *name, bool *is_end)
 }
 
 /*
+ * Whether there is a trigger of that name, on whatever table.
+ */
+static bool
+TriggerExists(const char *name)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(name));
+	return SqlFetchRow(InvalidSnapshot,
+					   "SELECT 1 FROM pg_catalog.pg_trigger AS t"
+					   " WHERE t.tgname::pg_catalog.text OPERATOR(pg_catalog.=) $1 LIMIT 1", &args) != NULL;
+}
+
+/*
+ * Read the name of a handler.  One with an argument is that of a function, unless a
+ * trigger is called so.  The caller's search_path is still in force, since the argument's
+ * type is found by it.
+ */
+static void
+ReadName(Named *named, const char *name)
+{
+	const char *function = name;
+
+	named->name = name;
+	named->trigger = name;
+	if (HasSignature(name) && !TriggerExists(name))
+	{
+		named->trigger = "";
+		function = SplitSignature(name, &named->argument);
+	}
+	if (OidIsValid(named->argument) && !OidIsValid(get_typ_typrelid(named->argument)))
+		function = "";			/* none takes a fact */
+	named->function = FunctionName(function, &named->is_end);
+	if (named->function == NULL)
+		named->function = "";
+}
+
+/*
  * The only fact table that has a handler of that name.
  */
 static Oid
-TableWithHandler(const char *name)
+TableWithHandler(Named *named)
 {
-	bool		is_end = false;
-	char	   *function = FunctionName(name, &is_end);
+	const char *name = named->name;
 	SqlArgs		args = {0};
 	char	  **row;
 
-	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(name));
-	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(function ? function : ""));
+	if (OidIsValid(named->argument) && *named->function)
+		return get_typ_typrelid(named->argument);
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(named->trigger));
+	SqlAddArg(&args, TEXTOID, CStringGetTextDatum(named->function));
 	row = SqlFetchRow(InvalidSnapshot,
 					  psprintf("SELECT pg_catalog.min(h.fact_table), pg_catalog.count(*),"
 							   " pg_catalog.string_agg(h.fact_table::pg_catalog.regclass::pg_catalog.text, ', ' ORDER BY h.fact_table)"
 							   " FROM (SELECT t.tgrelid FROM pg_catalog.pg_trigger AS t WHERE t.tgname::pg_catalog.text = $1"
 							   " AND NOT t.tgisinternal AND t.tgparentid = 0"
 							   " UNION SELECT d.fact_table FROM factmerge.handler AS d WHERE %s = $2) AS h (fact_table)",
-							   is_end ? "pg_catalog.right(d.handler, pg_catalog.length($2))" : "d.handler"), &args);
+							   named->is_end ? "pg_catalog.right(d.handler, pg_catalog.length($2))" : "d.handler"), &args);
 	if (row[0] == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -87,35 +136,35 @@ TableWithHandler(const char *name)
 }
 
 /*
- * Whether a handler is called so.
+ * Whether a handler of a table is called so.
  */
 static bool
-IsCalled(Handler *handler, const char *name, const char *function, bool is_end)
+IsCalled(FactTable *table, Handler *handler, Named *named)
 {
-	int			longer = (int) strlen(handler->name) - (int) strlen(function);
+	int			longer = (int) strlen(handler->name) - (int) strlen(named->function);
 
 	if (!IsFunction(handler))
-		return strcmp(handler->name, name) == 0;
-	return *function && (is_end ? longer >= 0 : longer == 0) &&
-		strcmp(handler->name + longer, function) == 0;
+		return strcmp(handler->name, named->trigger) == 0;
+	if (OidIsValid(named->argument) && named->argument != get_rel_type_id(table->destination))
+		return false;
+	return *named->function && (named->is_end ? longer >= 0 : longer == 0) &&
+		strcmp(handler->name + longer, named->function) == 0;
 }
 
 /*
  * The handler of a table that has a name.
  */
 static Handler *
-FindHandler(FactTable *table, const char *name)
+FindHandler(FactTable *table, Named *named)
 {
-	bool		is_end = false;
-	char	   *function = FunctionName(name, &is_end);
 	ListCell   *lc;
 
 	foreach(lc, table->handlers)
-		if (IsCalled(lfirst(lc), name, function ? function : "", is_end))
+		if (IsCalled(table, lfirst(lc), named))
 			return lfirst(lc);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("\"%s\" is not a handler of table \"%s\"", name, table->name),
+			 errmsg("\"%s\" is not a handler of table \"%s\"", named->name, table->name),
 			 errhint("Handlers are triggers that fire after an INSERT and are not ignored, and functions declared by factmerge_add_handler().")));
 	return NULL;				/* keep compiler quiet */
 }
@@ -124,10 +173,9 @@ FindHandler(FactTable *table, const char *name)
  * Read the arguments, and find the handler; SPI is connected.
  */
 static void
-OpenCheck(Check *check, FunctionCallInfo fcinfo)
+OpenCheck(Check *check, Named *named, FunctionCallInfo fcinfo)
 {
 	Merge	   *merge = check->merge;
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			relation;
 	Oid			schema;
 
@@ -136,7 +184,7 @@ OpenCheck(Check *check, FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a sample has from 1 to %d facts", MOST_SAMPLE)));
-	relation = PG_ARGISNULL(1) ? TableWithHandler(name) : PG_GETARG_OID(1);
+	relation = PG_ARGISNULL(1) ? TableWithHandler(named) : PG_GETARG_OID(1);
 	CheckTable(relation);
 	schema = get_rel_namespace(relation);
 	merge->destination = get_namespace_name(schema);
@@ -150,7 +198,7 @@ OpenCheck(Check *check, FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" holds no facts", get_rel_name(relation)),
 				 errhint("It is ignored, or a partition.")));
-	check->handler = FindHandler(check->table, name);
+	check->handler = FindHandler(check->table, named);
 }
 
 /*
@@ -362,6 +410,7 @@ factmerge_check_handler(PG_FUNCTION_ARGS)
 {
 	Merge		merge = {0};
 	Check		check = {.merge = &merge};
+	Named		named = {0};
 	int			nest_level;
 
 	RequireArgument(fcinfo, 0);
@@ -369,11 +418,12 @@ factmerge_check_handler(PG_FUNCTION_ARGS)
 	RequireWritable(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
+	ReadName(&named, HandlerArgument(fcinfo, 0));
 	nest_level = NewGUCNestLevel();
 	merge.search_path = LockSearchPath();
 	merge.dry_run = true;
 	check.context = CurrentMemoryContext;
-	OpenCheck(&check, fcinfo);
+	OpenCheck(&check, &named, fcinfo);
 	DoAndTakeBack(Experiment, &merge, &check);
 	ReturnVerdicts(&check, fcinfo);
 	ReportActivity(&merge, NULL, NULL);

@@ -151,7 +151,7 @@ factmerge_add_handler(PG_FUNCTION_ARGS)
 	Handler    *handler;
 
 	CheckTable(relation);
-	handler = FunctionHandler(relation, text_to_cstring(REQUIRE_ARG(TEXT_PP, 1)), false);
+	handler = FunctionHandler(relation, HandlerArgument(fcinfo, 1), false);
 	if (OidIsValid(handler->target))
 		RequireSameSchema(relation, handler->target);
 	if (strcmp(found_from, "any") != 0 && strcmp(found_from, "this") != 0)
@@ -188,10 +188,11 @@ Datum
 factmerge_drop_handler(PG_FUNCTION_ARGS)
 {
 	Oid			relation = REQUIRE_ARG(OID, 0);
-	char	   *name = text_to_cstring(REQUIRE_ARG(TEXT_PP, 1));
-	List	   *names = ParseQualifiedName(name);
+	char	   *name = HandlerArgument(fcinfo, 1);
+	Oid			argument;
+	List	   *names = ParseQualifiedName(SplitSignature(name, &argument));
 	SqlArgs		args = {0};
-	uint64		count;
+	uint64		count = 0;
 
 	CheckTable(relation);
 	SqlConnect();
@@ -202,10 +203,11 @@ factmerge_drop_handler(PG_FUNCTION_ARGS)
 								  quote_qualified_identifier(strVal(linitial(names)),
 															 strVal(lsecond(names))) :
 								  quote_identifier(strVal(linitial(names)))));
-	count = SqlExecuteAsOwner("DELETE FROM factmerge.handler WHERE fact_table OPERATOR(pg_catalog.=) $1"
-							  " AND CASE WHEN $2 THEN handler OPERATOR(pg_catalog.=) $3"
-							  " ELSE pg_catalog.right(handler, pg_catalog.length($3) OPERATOR(pg_catalog.+) 1)"
-							  " OPERATOR(pg_catalog.=) pg_catalog.concat('.', $3) END", &args);
+	if (!OidIsValid(argument) || argument == get_rel_type_id(relation))
+		count = SqlExecuteAsOwner("DELETE FROM factmerge.handler WHERE fact_table OPERATOR(pg_catalog.=) $1"
+								  " AND CASE WHEN $2 THEN handler OPERATOR(pg_catalog.=) $3"
+								  " ELSE pg_catalog.right(handler, pg_catalog.length($3) OPERATOR(pg_catalog.+) 1)"
+								  " OPERATOR(pg_catalog.=) pg_catalog.concat('.', $3) END", &args);
 	SqlFinish();
 	if (count == 0)
 		ereport(ERROR,
@@ -307,7 +309,7 @@ OwnedFactTables(const char *schema)
 Datum
 factmerge_ignore_triggers(PG_FUNCTION_ARGS)
 {
-	char	   *schema = NameStr(*REQUIRE_ARG(NAME, 0));
+	char	   *schema = SchemaArgument(fcinfo, 0);
 	uint64		count;
 
 	SqlConnect();
@@ -322,7 +324,7 @@ factmerge_ignore_triggers(PG_FUNCTION_ARGS)
 Datum
 factmerge_unignore_triggers(PG_FUNCTION_ARGS)
 {
-	char	   *schema = NameStr(*REQUIRE_ARG(NAME, 0));
+	char	   *schema = SchemaArgument(fcinfo, 0);
 	SqlArgs		args = {0};
 	uint64		count;
 

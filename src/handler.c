@@ -186,9 +186,18 @@ FunctionHandler(Oid fact_table, const char *name, bool is_declared)
 {
 	Handler    *handler = palloc0(sizeof(Handler));
 	Oid			row_type = get_rel_type_id(fact_table);
+	const char *given = name;
+	Oid			argument;
 	HeapTuple	tuple;
 	Form_pg_proc form;
 
+	name = SplitSignature(name, &argument);
+	if (OidIsValid(argument) && argument != row_type)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a handler of table \"%s\"", given, get_rel_name(fact_table)),
+				 errdetail("A handler takes a fact of its table as its only argument."),
+				 errhint("Name %s(%s).", name, format_type_be(row_type))));
 	handler->function = LookupFuncName(ParseQualifiedName(name), 1, &row_type, true);
 	if (!OidIsValid(handler->function))
 		ereport(ERROR,

@@ -85,4 +85,8 @@ extern void RunHandler(Merge *merge, FactTable *table, Handler *handler,
 extern void TryHandler(Merge *merge, FactTable *table, Handler *handler,
 					   const char *events);
 
+/* signature.c */
+extern bool HasSignature(const char *name);
+extern const char *SplitSignature(const char *name, Oid *argument);
+
 #endif							/* FACTMERGE_HANDLER_H */

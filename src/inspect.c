@@ -109,7 +109,7 @@ factmerge_tables(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	SqlConnect();
 	LockSearchPath();
-	tables = DescribeSchema(FindSchema(NameStr(*REQUIRE_ARG(NAME, 0))));
+	tables = DescribeSchema(FindSchema(SchemaArgument(fcinfo, 0)));
 	LoadHandlers(tables);
 	foreach(lc, tables)
 	{

@@ -312,7 +312,7 @@ factmerge_merge(PG_FUNCTION_ARGS)
 	RequireArguments(fcinfo);
 	RequireWritable(fcinfo);
 	SqlConnect();
-	merge = MergeSchemas(NameStr(*PG_GETARG_NAME(0)), NameStr(*PG_GETARG_NAME(1)),
+	merge = MergeSchemas(SchemaArgument(fcinfo, 0), SchemaArgument(fcinfo, 1),
 						 PG_GETARG_BOOL(2), true, &totals);
 	MemoryContextSwitchTo(caller_context);
 	row = TotalsRow(fcinfo, merge, &totals);

@@ -316,7 +316,7 @@ factmerge_friends(PG_FUNCTION_ARGS)
 	initStringInfo(&tour.path);
 	tour.context = AllocSetContextCreate(CurrentMemoryContext, "factmerge path", ALLOCSET_SMALL_SIZES);
 	LockSearchPath();
-	stops = FindStops(DescribeSchema(FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)))), NIL);
+	stops = FindStops(DescribeSchema(FindSchema(SchemaArgument(fcinfo, 0))), NIL);
 	foreach(lc, stops)
 	{
 		Stop	   *stop = lfirst(lc);

@@ -27,11 +27,10 @@ factmerge_prepare(PG_FUNCTION_ARGS)
 	int			count;
 	int			nest_level;
 
-	RequireArgument(fcinfo, 0);
 	SqlConnect();
 	nest_level = NewGUCNestLevel();
 	LockSearchPath();
-	merge.destination = NameStr(*PG_GETARG_NAME(0));
+	merge.destination = SchemaArgument(fcinfo, 0);
 	merge.tables = DescribeSchema(FindSchema(merge.destination));
 	if (merge.tables == NIL)
 		ereport(ERROR,
@@ -59,7 +58,7 @@ RemoveColumns(Datum *values, bool *nulls, void *arg)
 Datum
 factmerge_remove_provenance(PG_FUNCTION_ARGS)
 {
-	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
+	Oid			schema = FindSchema(SchemaArgument(fcinfo, 0));
 	SqlArgs		args = {0};
 	SqlArgs		of_schema = {0};
 	int			count = 0;

@@ -189,8 +189,8 @@ factmerge_preview(PG_FUNCTION_ARGS)
 	EnterMerge(CurrentMemoryContext);
 	nest_level = NewGUCNestLevel();
 	merge = palloc0(sizeof(Merge));
-	merge->source = pstrdup(NameStr(*REQUIRE_ARG(NAME, 0)));
-	merge->destination = pstrdup(NameStr(*REQUIRE_ARG(NAME, 1)));
+	merge->source = SchemaArgument(fcinfo, 0);
+	merge->destination = SchemaArgument(fcinfo, 1);
 	merge->dry_run = true;
 	merge->preview = true;
 	merge->search_path = LockSearchPath();

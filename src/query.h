@@ -126,6 +126,8 @@ extern TupleDesc StoreForCode(Snapshot snapshot, const char *sql, SqlArgs *args,
 /* call.c */
 extern void RequireArgument(FunctionCallInfo fcinfo, int argument);
 extern void RequireArguments(FunctionCallInfo fcinfo);
+extern char *SchemaArgument(FunctionCallInfo fcinfo, int argument);
+extern char *HandlerArgument(FunctionCallInfo fcinfo, int argument);
 extern void RequireWritable(FunctionCallInfo fcinfo);
 extern void RequireNonatomicCall(FunctionCallInfo fcinfo, const char *procedure,
 								 const char *reason);

@@ -669,7 +669,8 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 {
 	Merge	   *merge;
 	List	   *enabled;
-	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
+	char	   *name = SchemaArgument(fcinfo, 0);
+	Oid			schema = FindSchema(name);
 	int			nest_level = NewGUCNestLevel();
 	int64		before;
 	int64		derived;
@@ -678,7 +679,7 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	SqlConnect();
 	EnterMerge(CurrentMemoryContext);
 	merge = palloc0(sizeof(Merge));
-	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->destination = pstrdup(name);
 	merge->refuses_changes = true;
 	merge->search_path = LockSearchPath();
 	merge->tables = DescribeSchema(schema);

@@ -360,7 +360,7 @@ Datum
 factmerge_drop_rule(PG_FUNCTION_ARGS)
 {
 	char	   *name = NameStr(*REQUIRE_ARG(NAME, 0));
-	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 1)));
+	Oid			schema = FindSchema(SchemaArgument(fcinfo, 1));
 	int			nest_level = NewGUCNestLevel();
 	Rule	   *rule;
 
@@ -388,7 +388,7 @@ Datum
 factmerge_rules(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
+	Oid			schema = FindSchema(SchemaArgument(fcinfo, 0));
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -139,8 +139,8 @@ factmerge_run(PG_FUNCTION_ARGS)
 	RequireWritable(fcinfo);
 	RequireNonatomicCall(fcinfo, "factmerge_run()", "It has to commit that a merge has failed.");
 	SqlConnectNonatomic();
-	run.source = pstrdup(NameStr(*PG_GETARG_NAME(0)));
-	run.destination = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	run.source = SchemaArgument(fcinfo, 0);
+	run.destination = SchemaArgument(fcinfo, 1);
 	run.error = TryInTransaction(MergeForRun, &run);
 	if (run.error)
 	{

@@ -72,6 +72,18 @@ AddMap(Datum *values, bool *nulls, void *arg)
 }
 
 /*
+ * Add an argument that names a schema as a parameter, or a null.
+ */
+static void
+AddSchemaArgument(SqlArgs *args, FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		SqlAddNullArg(args, NAMEOID);
+	else
+		SqlAddArg(args, NAMEOID, NameDatum(SchemaArgument(fcinfo, argument)));
+}
+
+/*
  * factmerge_sources(name): the sources that have been merged into a schema, or any.
  * Whoever may not read a key map may know how many rows it has.
  */
@@ -87,7 +99,7 @@ factmerge_sources(PG_FUNCTION_ARGS)
 	SqlConnect();
 	LockSearchPath();
 	initStringInfo(&query.sql);
-	SqlAddArgument(&args, NAMEOID, fcinfo, 0);
+	AddSchemaArgument(&args, fcinfo, 0);
 	BecomeExtensionOwner(&caller);
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.source, k.destination, k.map_name FROM " REGISTERED
@@ -174,8 +186,8 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 	SqlConnect();
 	LockSearchPath();
 	initStringInfo(&forgotten.untold);
-	SqlAddArgument(&args, NAMEOID, fcinfo, 0);
-	SqlAddArgument(&args, NAMEOID, fcinfo, 1);
+	AddSchemaArgument(&args, fcinfo, 0);
+	AddSchemaArgument(&args, fcinfo, 1);
 	SqlForEachRow(InvalidSnapshot,
 				  "SELECT k.map_name, k.fact_table FROM " REGISTERED
 				  " WHERE k.source = $1 AND k.destination = COALESCE($2, k.destination)"
@@ -184,9 +196,9 @@ factmerge_forget_source(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 PG_ARGISNULL(1) ?
-				 errmsg("nothing of source \"%s\" has been merged", NameStr(*PG_GETARG_NAME(0))) :
-				 errmsg("nothing of source \"%s\" has been merged into \"%s\"", NameStr(*PG_GETARG_NAME(0)),
-						NameStr(*PG_GETARG_NAME(1))),
+				 errmsg("nothing of source \"%s\" has been merged", SchemaArgument(fcinfo, 0)) :
+				 errmsg("nothing of source \"%s\" has been merged into \"%s\"", SchemaArgument(fcinfo, 0),
+						SchemaArgument(fcinfo, 1)),
 				 errhint("factmerge_sources() lists the sources.")));
 	(void) SqlExecuteAsOwner("DELETE FROM factmerge.key_map AS k"
 							 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS m WHERE m.oid = k.map)", NULL);

@@ -316,7 +316,8 @@ Datum
 factmerge_verify(PG_FUNCTION_ARGS)
 {
 	Verification verification = {.fcinfo = fcinfo,.sample = REQUIRE_ARG(FLOAT8, 1)};
-	Oid			schema = FindSchema(NameStr(*REQUIRE_ARG(NAME, 0)));
+	char	   *name = SchemaArgument(fcinfo, 0);
+	Oid			schema = FindSchema(name);
 	Merge	   *merge;
 	int			nest_level;
 
@@ -331,7 +332,7 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	EnterMerge(CurrentMemoryContext);
 	nest_level = NewGUCNestLevel();
 	merge = palloc0(sizeof(Merge));
-	merge->destination = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	merge->destination = pstrdup(name);
 	merge->search_path = LockSearchPath();
 	merge->dry_run = true;
 	merge->refuses_changes = true;
