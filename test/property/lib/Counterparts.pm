@@ -9,6 +9,10 @@
 # - any other is looked up by its sameness, in which a reference stands for what
 #   the fact that it leads to has become.  Of several that are equal, the known one
 #   comes before the lowest;
+# - where there is no key, or a null leaves it incomplete, the whole row is compared,
+#   and the first of those that look the same is the first of the other side, the
+#   second the second, but for those that an earlier merge has mapped; a uuid that the
+#   database has drawn says by itself which fact it is;
 # - what is left is copied.  Of those that differ in what they refer to, and no
 #   more since that has become one, the lowest is copied, and the others fold into it.
 #
@@ -98,13 +102,27 @@ sub components {
 sub index_table {
     my ($self, $table) = @_;
     my @facts = sort { $a->{own_order} <=> $b->{own_order} } grep { $_->{table} == $table } @{ $self->{destination} };
-    my %by_key;
+    my (%by_key, %by_row);
     for my $fact ($table->{rule} ? () : @facts) {
+        push @{ $by_row{ whole_row($fact, sub { $_[0] }) } }, $fact if lacks_key($fact);
         my $key = key_text($fact, sub { $_[0] });
         $by_key{$key} //= $fact if defined $key;
     }
+    $self->{by_row}{ $table->{name} } = \%by_row;
+    $self->find_equals($table) unless $table->{rule};
     $self->{facts_of}{ $table->{name} } = \@facts;
     $self->{by_key}{ $table->{name} } = \%by_key;
+}
+
+# Of the source's facts without a key, those that look the same
+sub find_equals {
+    my ($self, $table) = @_;
+    my %equals;
+    for my $fact (sort { $a->{own_order} <=> $b->{own_order} } grep { $_->{table} == $table && lacks_key($_) } @{ $self->{source} }) {
+        my $equals = $equals{ whole_row($fact, sub { $_[0] }) } //= [];
+        push @$equals, $fact;
+        $self->{equals}{ refaddr $fact } = $equals;
+    }
 }
 
 sub match_levels {
@@ -122,7 +140,7 @@ sub match_levels {
 # Is it known what all has become that the sameness of a fact goes through?
 sub is_ready {
     my ($self, $fact) = @_;
-    return !grep { $_ && !$self->image($_) } led_to($fact, compared_references($fact->{table}));
+    return !grep { $_ && !$self->image($_) } led_to($fact, compared_references($fact));
 }
 
 # What some references of a fact lead to, undef for those that lead nowhere
@@ -132,7 +150,9 @@ sub led_to {
 }
 
 sub compared_references {
-    my ($table) = @_;
+    my ($fact) = @_;
+    my $table = $fact->{table};
+    return all_references($table) if lacks_key($fact);
     my $rule = $table->{rule} or return @{ Fact::parts_of($table)->{key_references} };
     return (Sameness::key_references($table), $rule->{condition} ? @{ $rule->{condition}{references} } : ());
 }
@@ -144,8 +164,9 @@ sub match {
         return $self->known_copy($fact) // $self->nearest($fact) if $table->{primary};
         return $self->nearest($fact) // $self->known_copy($fact);
     }
+    return $self->known_copy($fact) // $self->by_uuid($fact) if lacks_key($fact) && has_uuid($table);
+    return $self->equal_fact($fact) if lacks_key($fact);
     my $key = key_text($fact, sub { $self->image($_[0]) });
-    return $self->known_copy($fact) unless defined $key;
     my $known = $self->{known}->($fact);
     return $known if $known && $key eq (key_text($known, sub { $_[0] }) // '');
     return $self->{by_key}{ $table->{name} }{$key};
@@ -185,24 +206,67 @@ sub known_copy {
             && $looks eq whole_row($_, sub { $_[0] }) } @known;
 }
 
-# What identifies a fact where nothing is declared; undef if a null in its key makes it unlike any other.  A reference
-# of the source is what it has become.
+# The fact of the destination that looks the same, the first for the first, the second for the second
+sub equal_fact {
+    my ($self, $fact) = @_;
+    my $looks = whole_row($fact, sub { $self->image($_[0]) });
+    my $known = sub {
+        my $known = $self->{known}->($_[0]) or return;
+        return $known if $looks eq whole_row($known, sub { $_[0] });
+        return;
+    };
+    return $known->($fact) if $known->($fact);
+    my @equals = @{ $self->{equals}{ refaddr $fact } };
+    my %mapped = map { refaddr($_) => 1 } grep { $_ } map { scalar $known->($_) } @equals;
+    my @free = grep { !$mapped{ refaddr $_ } } @{ $self->{by_row}{ $fact->{table}{name} }{$looks} // [] };
+    my @unknown = grep { !$known->($_) } @equals;
+    my ($rank) = grep { $unknown[$_] == $fact } 0 .. $#unknown;
+    return $free[$rank];
+}
+
+sub has_uuid {
+    my ($table) = @_;
+    return scalar grep { ($_->{surrogate} // '') =~ /^(?:uuid|hashed)$/ } @{ $table->{columns} };
+}
+
+sub by_uuid {
+    my ($self, $fact) = @_;
+    return first { $_->{address} eq $fact->{address} } @{ $self->{facts_of}{ $fact->{table}{name} } };
+}
+
+# Is there no key that tells a fact, or does a null leave it incomplete?
+sub lacks_key {
+    my ($fact) = @_;
+    my $table = $fact->{table};
+    return 0 if $table->{rule};
+    return 1 if !$table->{sameness};
+    my $unique = first { $_->{columns} == $table->{sameness} } @{ $table->{uniques} };
+    return 0 if !$unique || $unique->{nulls};
+    my $parts = Fact::parts_of($table);
+    return scalar grep { !defined } (map { $fact->{values}{ $_->{name} } } @{ $parts->{key_values} }),
+        led_to($fact, @{ $parts->{key_references} });
+}
+
+# What identifies a fact where nothing is declared; undef if it is not known yet.  A reference of the source is what it
+# has become.
 sub key_text {
     my ($fact, $become) = @_;
-    my $table = $fact->{table};
-    my $parts = Fact::parts_of($table);
-    my @parts = ((map { $fact->{values}{ $_->{name} } } @{ $parts->{key_values} }),
+    return if lacks_key($fact);
+    my $parts = Fact::parts_of($fact->{table});
+    return joined((map { $fact->{values}{ $_->{name} } } @{ $parts->{key_values} }),
         map { $_ && refaddr($become->($_) // return) } led_to($fact, @{ $parts->{key_references} }));
-    my $unique = first { $table->{sameness} && $_->{columns} == $table->{sameness} } @{ $table->{uniques} };
-    return if $unique && !$unique->{nulls} && grep { !defined } @parts;
-    return joined(@parts);
 }
 
 sub whole_row {
     my ($fact, $become) = @_;
     my @values = map { $fact->{values}{ $_->{name} } } grep { $_->{role} eq 'value' } @{ $fact->{table}{columns} };
     return joined(@values, map { $_ && refaddr($become->($_) // $_) }
-        led_to($fact, grep { !$_->{shadow} } @{ $fact->{table}{references} }));
+        led_to($fact, all_references($fact->{table})));
+}
+
+sub all_references {
+    my ($table) = @_;
+    return grep { !$_->{shadow} } @{ $table->{references} };
 }
 
 sub joined {
@@ -229,8 +293,9 @@ sub copy_levels {
 sub copy_or_fold {
     my ($self, $fact, $first) = @_;
     my $now = $self->folding_text($fact, sub { $self->image($_[0]) });
-    my $before = joined(map { $_ && refaddr($_) } led_to($fact, compared_references($fact->{table})));
+    my $before = joined(map { $_ && refaddr($_) } led_to($fact, compared_references($fact)));
     return $self->copy($fact) unless defined $now;
+    $now .= ' ' . $first->{ranks}{ $fact->{table}{name} }{"$before\0$now"}++ if lacks_key($fact);
     my $lowest = $first->{ $fact->{table}{name} }{$now} //= { fact => $fact, before => $before };
     return $self->copy($fact) if $lowest->{before} eq $before;
     $self->settle($fact, $self->image($lowest->{fact}), 'folded');
@@ -240,6 +305,7 @@ sub copy_or_fold {
 sub folding_text {
     my ($self, $fact, $become) = @_;
     my $table = $fact->{table};
+    return has_uuid($table) ? undef : whole_row($fact, $become) if lacks_key($fact);
     my $rule = $table->{rule} or return key_text($fact, $become);
     my $now = sub { map { $_ && refaddr $become->($_) } led_to($fact, @_) };
     my @strict = ((grep { Shape::column($table, $_)->{role} eq 'value' } @{ $rule->{key} }),
