@@ -450,25 +450,15 @@ AppendAssigned(StringInfo sql, Column *column)
 }
 
 /*
- * Append the facts to match: s1, s2, ... their values in the source, d1, d2,
- * ... those in the destination, and whether they are matched.
+ * Append the columns of the key map: the fact's address in the source, and that of the
+ * fact found, or else the one that it will have.
  */
-void
-AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
+static void
+AppendMapColumns(StringInfo sql, FactTable *table, MatchMode mode)
 {
 	ListCell   *lc;
 	bool		first = true;
-	StringInfoData address;
 
-	initStringInfo(&address);
-	foreach(lc, table->address)
-		appendStringInfo(&address, "%s%d", foreach_current_index(lc) ? ", " : "",
-						 ((Column *) lfirst(lc))->map_number);
-
-	appendStringInfoString(sql, "SELECT ");
-	/* Of several rows that look the same, the lowest key is the one */
-	if (NeedsChoice(table, mode))
-		appendStringInfo(sql, "DISTINCT ON (%s) ", address.data);
 	foreach(lc, table->map_columns)
 	{
 		Column	   *column = lfirst(lc);
@@ -480,7 +470,6 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 	foreach(lc, table->map_columns)
 	{
 		Column	   *column = lfirst(lc);
-		const char *name = quote_identifier(column->name);
 
 		appendStringInfoString(sql, ", ");
 		if (mode == MATCH_REST)
@@ -490,13 +479,24 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 			appendStringInfoString(sql, "CASE WHEN ");
 			AppendFound(sql, table, mode, "ctid");
 			appendStringInfoString(sql, " IS NOT NULL THEN ");
-			AppendFound(sql, table, mode, name);
+			AppendFound(sql, table, mode, quote_identifier(column->name));
 			appendStringInfoString(sql, " ELSE ");
 			AppendAssigned(sql, column);
 			appendStringInfoString(sql, " END");
 		}
 		appendStringInfo(sql, " AS d%d", column->map_number);
 	}
+}
+
+/*
+ * Append whether the fact is in both, whether only by a declared sameness, and the
+ * values that the draft keeps.
+ */
+static void
+AppendFindings(StringInfo sql, FactTable *table, MatchMode mode)
+{
+	ListCell   *lc;
+
 	appendStringInfoString(sql, ", ");
 	if (mode == MATCH_REST)
 		appendStringInfoString(sql, "false");
@@ -518,6 +518,29 @@ AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
 		AppendTranslated(sql, column);
 		appendStringInfo(sql, " AS value_%d", column->number);
 	}
+}
+
+/*
+ * Append the facts to match: s1, s2, ... their values in the source, d1, d2,
+ * ... those in the destination, and whether they are matched.
+ */
+void
+AppendMatches(StringInfo sql, Merge *merge, FactTable *table, MatchMode mode)
+{
+	ListCell   *lc;
+	StringInfoData address;
+
+	initStringInfo(&address);
+	foreach(lc, table->address)
+		appendStringInfo(&address, "%s%d", foreach_current_index(lc) ? ", " : "",
+						 ((Column *) lfirst(lc))->map_number);
+
+	appendStringInfoString(sql, "SELECT ");
+	/* Of several rows that look the same, the lowest key is the one */
+	if (NeedsChoice(table, mode))
+		appendStringInfo(sql, "DISTINCT ON (%s) ", address.data);
+	AppendMapColumns(sql, table, mode);
+	AppendFindings(sql, table, mode);
 	appendStringInfoString(sql, " FROM ");
 	AppendSourceRow(sql, merge, table, false);
 	if (mode == MATCH_KNOWN || mode == MATCH_AGAIN)
