@@ -244,6 +244,14 @@ INSERT INTO rk_src.doc VALUES ('Ann', 'd');
 COMMIT;
 SELECT rekeyed_merge();
 SELECT count(*) FROM rk_dst.usr;
+-- ... nor where it makes one key of two, or a key that is taken
+CALL rekeyed_begin('CREATE TABLE SCHEMA.usr (login text PRIMARY KEY)');
+CALL rekeyed_lower('rk_dst.usr');
+INSERT INTO rk_src.usr VALUES ('Ann'), ('ann');
+SELECT rekeyed_merge();
+DELETE FROM rk_src.usr WHERE login = 'ann';
+INSERT INTO rk_dst.usr VALUES ('ANN');
+SELECT rekeyed_merge();
 
 DROP SCHEMA rk_src, rk_dst CASCADE;
 DROP FUNCTION rekeyed_merge, rekeyed_teams;

@@ -20,6 +20,8 @@
 #include "utils/lsyscache.h"
 
 #include "factmerge.h"
+#include "handler.h"
+#include "query.h"
 
 PG_FUNCTION_INFO_V1(factmerge_note_fact);
 
@@ -97,11 +99,30 @@ IsUnexplained(ErrorData *error)
 		 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION);
 }
 
+/* A trigger that may change facts while they are copied, and what to do about it */
+typedef struct Suspect
+{
+	const char *trigger;		/* NULL if there is none */
+	char	   *hint;
+} Suspect;
+
+static Suspect
+FindSuspect(FactTable *table)
+{
+	Suspect		suspect = {TriggerWhileCopying(table->destination), NULL};
+
+	if (suspect.trigger)
+		suspect.hint = psprintf("If the trigger has changed it, let it fire in ordinary sessions only (ALTER TABLE %s ENABLE TRIGGER %s).",
+								QualifiedRelation(table->destination), quote_identifier(suspect.trigger));
+	return suspect;
+}
+
 /*
- * Raise the current error again, now naming the fact that was noted last.
+ * Raise the current error again, now naming the fact that was noted last, and the
+ * trigger that may have changed it on its way.
  */
 static void
-RaiseExplained(FactTable *table, MemoryContext context)
+RaiseExplained(FactTable *table, Suspect *suspect, MemoryContext context)
 {
 	ErrorData  *error;
 
@@ -114,6 +135,12 @@ RaiseExplained(FactTable *table, MemoryContext context)
 							 error->detail ? error->detail : "",
 							 error->detail ? "\n" : "", noted_fact, table->name);
 	error->hint = pstrdup(HintFor(table, error));
+	if (suspect->trigger)
+	{
+		error->detail = psprintf("%s\nTrigger \"%s\" of the table fires while facts are copied, and may have changed it.",
+								 error->detail, suspect->trigger);
+		error->hint = psprintf("%s %s", suspect->hint, error->hint);
+	}
 	ReThrowError(error);
 }
 
@@ -125,6 +152,7 @@ uint64
 ExecuteNoting(Merge *merge, FactTable *table, const char *sql, SqlArgs *args)
 {
 	MemoryContext context = CurrentMemoryContext;
+	Suspect		suspect = FindSuspect(table);
 	uint64		rows = 0;
 
 	noted_fact[0] = '\0';
@@ -134,7 +162,7 @@ ExecuteNoting(Merge *merge, FactTable *table, const char *sql, SqlArgs *args)
 	}
 	PG_CATCH();
 	{
-		RaiseExplained(table, context);
+		RaiseExplained(table, &suspect, context);
 	}
 	PG_END_TRY();
 	return rows;
