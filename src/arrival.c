@@ -23,18 +23,16 @@
 /* The facts of a table that functions have been given: place, and whether just now */
 #define SEEN_OF(table) psprintf("pg_temp.factmerge_seen_%d", (table)->position)
 
-/*
- * Empty all fact tables, and whatever else refers to them.
- */
-void
-EmptyTables(Check *check)
+/* The work: empty all fact tables, and whatever else refers to them */
+static void
+Empty(void *arg)
 {
+	Check	   *check = arg;
 	int			nest_level = NewGUCNestLevel();
 	StringInfoData sql;
 	bool		first = true;
 	ListCell   *lc;
 
-	SetLocally("session_replication_role", "replica");
 	SetLocally("client_min_messages", "warning");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "TRUNCATE ");
@@ -46,6 +44,15 @@ EmptyTables(Check *check)
 	appendStringInfoString(&sql, " CASCADE");
 	SqlUtility(sql.data);
 	AtEOXact_GUC(true, nest_level);
+}
+
+/*
+ * Empty all fact tables, and whatever else refers to them.
+ */
+void
+EmptyTables(Check *check)
+{
+	DoWithoutTriggers(Empty, check);
 }
 
 /*

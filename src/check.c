@@ -424,10 +424,12 @@ factmerge_check_handler(PG_FUNCTION_ARGS)
 	merge.dry_run = true;
 	check.context = CurrentMemoryContext;
 	OpenCheck(&check, &named, fcinfo);
+	ActForOwners(merge.tables);
 	DoAndTakeBack(Experiment, &merge, &check);
 	ReturnVerdicts(&check, fcinfo);
 	ReportActivity(&merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
+	StopActing();
+	AtEOXact_GUC(false, nest_level);
 	SqlFinish();
 	return (Datum) 0;
 }

@@ -199,6 +199,21 @@ ClearPermissions(RangeTblEntry *rte)
 #endif
 }
 
+/* Let permissions for the tables that a query names be checked as those of a role. */
+static inline void
+CheckQueryAs(Query *query, Oid role)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+		((RTEPermissionInfo *) lfirst(lc))->checkAsUser = role;
+#else
+	foreach(lc, query->rtable)
+		((RangeTblEntry *) lfirst(lc))->checkAsUser = role;
+#endif
+}
+
 /* Whether an INSERT, as parsed, returns something. */
 #if PG_VERSION_NUM >= 180000
 #define HAS_RETURNING(insert) ((insert)->returningClause != NULL)

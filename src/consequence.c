@@ -77,6 +77,7 @@ NewDerivation(Rule *rule, Merge *merge, char *candidates, char *derive)
 {
 	Derivation *derivation = palloc0(sizeof(Derivation));
 
+	RefuseForeignRule(rule);
 	derivation->rule = rule->name;
 	derivation->target = rule->target;
 	derivation->owner = RelationOwner(rule->target);

@@ -378,7 +378,7 @@ AppendOrder(StringInfo sql, List *columns)
 }
 
 /* "alias.column, ..." for the columns that a rule names */
-static char *
+char *
 NameList(List *names, const char *alias)
 {
 	StringInfoData list;

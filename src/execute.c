@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "nodes/params.h"
+#include "parser/analyze.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -189,21 +190,30 @@ AnalyseAndRun(Snapshot snapshot, const char *sql, SqlArgs *args, int options,
 	ErrorContextCallback context = {error_context_stack, RunningContext, &running};
 	int			nest_level = NewGUCNestLevel();
 	ParamListInfo parameters = ParametersOf(args);
+	RoleSwitch	caller;
+	bool		switched;
+	Query	   *query;
 	List	   *queries;
 	uint64		rows;
 
 	error_context_stack = &context;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, pg_parse_query(sql)), sql,
-												 args->types, args->count, registered);
-	running.table = queries ? TableOf(linitial_node(Query, queries)) : NULL;
+	ActOnStatement(sql);
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, pg_parse_query(sql)), sql,
+									  args->types, args->count, registered);
+	running.table = TableOf(query);
 	running.analysed = true;
+	switched = BecomeWriter(query, &caller);
+	queries = pg_rewrite_query(query);
 	SetLocally("search_path", code_path);
 	queries = pg_plan_queries(queries, sql, options, parameters);
 	PopActiveSnapshot();
 	rows = RunPlans(queries, snapshot, sql, parameters, destination, limit);
+	if (switched)
+		BecomeCallerAgain(&caller);
 	error_context_stack = context.previous;
-	AtEOXact_GUC(true, nest_level);
+	/* Nothing that code has set lasts */
+	AtEOXact_GUC(false, nest_level);
 	return rows;
 }
 

@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 
 #include "factmerge.h"
+#include "query.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "factmerge");
@@ -108,4 +109,5 @@ _PG_init(void)
 							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("factmerge");
 	InstallGuard();
+	InstallOwnerHook();
 }

@@ -565,6 +565,7 @@ extern void CheckSkippedEvents(Merge *merge);
 
 /* guard.c */
 extern void InstallGuard(void);
+extern void ActForOwners(List *tables);
 extern void EndGuard(void);
 
 /* verify.c */

@@ -129,8 +129,10 @@ RecordFindings(Merge *merge)
  * Words for it
  */
 
-/* A function of ours, as the user has to write it */
-static char *
+/*
+ * A function of ours, as the user has to write it.
+ */
+char *
 OurFunction(const char *name)
 {
 	return quote_qualified_identifier(TypeSchema(ProvenanceType()), name);

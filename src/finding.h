@@ -17,6 +17,7 @@ extern void RaiseFindings(Merge *merge);
 extern void ForgetHeldFindings(Merge *merge, Handler *handler);
 extern void RecordFindings(Merge *merge);
 
+extern char *OurFunction(const char *name);
 extern char *AddFriendCall(Oid table, Oid friend_table, const char *condition);
 extern char *ReadCondition(TableRead *read);
 extern char *IgnoringHint(FactTable *table, Handler *handler, Oid changed);

@@ -647,9 +647,26 @@ FireForRow(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 {
 	bool		should_free;
 
-	if (!PassesWhen(run, slot))
-		return;
-	CallTrigger(run, relation, ExecFetchSlotHeapTuple(slot, true, &should_free), slot);
+	Actor		actor;
+
+	BecomeActor(&actor);
+	if (PassesWhen(run, slot))
+		CallTrigger(run, relation, ExecFetchSlotHeapTuple(slot, true, &should_free), slot);
+	EndActor(&actor);
+}
+
+/*
+ * Fire a statement-level trigger, if its WHEN lets it fire.
+ */
+static void
+FireForStatement(HandlerRun *run)
+{
+	Actor		actor;
+
+	BecomeActor(&actor);
+	if (PassesWhen(run, NULL))
+		CallTrigger(run, run->table_relation, NULL, NULL);
+	EndActor(&actor);
 }
 
 /*
@@ -735,6 +752,7 @@ HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
+	ActOnRelation(run->table->destination);
 	if (run->statement)
 		CallFunction(run, slot);
 	else if (run->trigger == NULL)
@@ -792,12 +810,10 @@ EndHandler(HandlerRun *run)
 	error_context_stack = &callback;
 	if (run->trigger && run->handled > 0)
 	{
+		ActOnRelation(run->table->destination);
 		MemoryContextSwitchTo(run->fact_context);
 		if (run->handler->kind == HANDLER_STATEMENT_TRIGGER)
-		{
-			if (PassesWhen(run, NULL))
-				CallTrigger(run, run->table_relation, NULL, NULL);
-		}
+			FireForStatement(run);
 		else if (run->facts)
 			FireForKeptRows(run);
 		MemoryContextSwitchTo(context);

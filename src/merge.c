@@ -118,6 +118,7 @@ OpenSchemas(Merge *merge)
 	RefuseChangedTables(merge->others, others);
 	merge->tables = tables;
 	merge->others = others;
+	ActForOwners(merge->tables);
 	NoticeViews(source, destination);
 	LoadHandlers(merge->tables);
 	merge->rules = RulesToApply(destination);
@@ -128,6 +129,14 @@ OpenSchemas(Merge *merge)
 	}
 }
 
+/* The work: write to the destination */
+static void
+MarkAndDump(void *arg)
+{
+	MarkFacts(arg);
+	DumpFacts(arg);
+}
+
 /*
  * Write to the destination.  Triggers behave as under logical replication
  * meanwhile.  That is allowed whoever calls: what the triggers of foreign keys
@@ -136,12 +145,7 @@ OpenSchemas(Merge *merge)
 static void
 WriteFacts(Merge *merge)
 {
-	int			nest_level = NewGUCNestLevel();
-
-	SetLocally("session_replication_role", "replica");
-	MarkFacts(merge);
-	DumpFacts(merge);
-	AtEOXact_GUC(true, nest_level);
+	DoWithoutTriggers(MarkAndDump, merge);
 }
 
 /*
@@ -276,7 +280,9 @@ DoMerge(Merge *merge, void (*work) (Merge *merge, void *arg), void *arg)
 	work(merge, arg);
 	UnregisterSnapshot(merge->snapshot);
 	ReportActivity(merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
+	StopActing();
+	/* Nothing that handlers have set lasts */
+	AtEOXact_GUC(false, nest_level);
 	LeaveMerge();
 }
 

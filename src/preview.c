@@ -199,7 +199,8 @@ factmerge_preview(PG_FUNCTION_ARGS)
 
 	UnregisterSnapshot(merge->snapshot);
 	ReportActivity(merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
+	StopActing();
+	AtEOXact_GUC(false, nest_level);
 	LeaveMerge();
 	SqlFinish();
 	return (Datum) 0;

@@ -58,6 +58,7 @@ ResetState(void *arg)
 {
 	memset(&state, 0, sizeof(state));
 	SqlLetCodeSee(NULL);
+	ForgetOwners();
 }
 
 /*

@@ -187,8 +187,10 @@ static SPIPlanPtr
 Prepare(const char *sql, int nargs, Oid *types, int options)
 {
 	MemoryContext context = CurrentMemoryContext;
-	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nargs, types, options);
+	SPIPlanPtr	plan;
 
+	ActOnStatement(sql);
+	plan = SPI_prepare_cursor(sql, nargs, types, options);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare statement (%s): %s",
 			 SPI_result_code_string(SPI_result), sql);
@@ -646,6 +648,18 @@ BecomeRole(Oid role, RoleSwitch *before)
 }
 
 /*
+ * The same for code that belongs to the role: nothing that this sets off can act as
+ * anybody else.
+ */
+void
+BecomeRestricted(Oid role, RoleSwitch *before)
+{
+	GetUserIdAndSecContext(&before->user, &before->security_context);
+	SetUserIdAndSecContext(role, before->security_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
  * Become the owner of the extension, to keep its books.  Nothing that runs
  * until BecomeCallerAgain() may evaluate anything of the user's: values come
  * in as parameters.  An error restores the caller with the transaction.
@@ -672,10 +686,7 @@ RelationNamed(const char *name)
 void
 BecomeOwnerOf(const char *relation, RoleSwitch *before)
 {
-	GetUserIdAndSecContext(&before->user, &before->security_context);
-	SetUserIdAndSecContext(RelationOwner(RelationNamed(relation)),
-						   before->security_context |
-						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	BecomeRestricted(RelationOwner(RelationNamed(relation)), before);
 }
 
 /*

@@ -36,6 +36,14 @@ typedef struct RoleSwitch
 	int			security_context;
 } RoleSwitch;
 
+/* Code of an owner that is being run, and what was in force before */
+typedef struct Actor
+{
+	bool		switched;		/* the owner is somebody else */
+	RoleSwitch	before;
+	int			nest_level;		/* of settings, which do not last */
+} Actor;
+
 typedef void (*SqlRowCallback) (Datum *values, bool *nulls, void *arg);
 
 extern void SqlConnect(void);
@@ -81,10 +89,23 @@ extern Oid	ExtensionOwner(void);
 extern Oid	RelationOwner(Oid relation);
 extern Oid	RelationNamed(const char *name);
 extern void BecomeRole(Oid role, RoleSwitch *before);
+extern void BecomeRestricted(Oid role, RoleSwitch *before);
 extern void BecomeExtensionOwner(RoleSwitch *before);
 extern void BecomeCheckerOf(Oid relation, RoleSwitch *before);
 extern void BecomeOwnerOf(const char *relation, RoleSwitch *before);
 extern void BecomeCallerAgain(RoleSwitch *before);
+
+/* owner.c */
+extern void InstallOwnerHook(void);
+extern void StopActing(void);
+extern void ForgetOwners(void);
+extern void ActOnStatement(const char *sql);
+extern void ActOnRelation(Oid relation);
+extern bool BecomeWriter(Query *query, RoleSwitch *before);
+extern void BecomeActor(Actor *actor);
+extern void EndActor(Actor *actor);
+extern char *SafePath(Oid schema, Oid role);
+extern void DoWithoutTriggers(void (*work) (void *arg), void *arg);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
 extern void SetLocally(const char *name, const char *value);
 
@@ -112,6 +133,10 @@ extern void AppendSeparator(StringInfo sql, const char *separator, bool *first);
 
 /* The search_path under which generated SQL is analysed */
 #define LOCKED_SEARCH_PATH "pg_catalog, pg_temp"
+
+/* deferred.c */
+extern char *DeferNothing(Oid schema, Oid table);
+extern void DeferAgain(const char *constraints);
 
 /* execute.c */
 extern void SqlLetCodeSee(const char *search_path);

@@ -686,6 +686,7 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	LoadHandlers(merge->tables);
 	CheckRights(merge);
 	LockTables(merge);
+	ActForOwners(merge->tables);
 	merge->rules = RulesToApply(schema);
 	before = CountFacts(merge->tables);
 	PrepareSession(merge);
@@ -695,7 +696,8 @@ factmerge_saturate(PG_FUNCTION_ARGS)
 	derived = CountFacts(merge->tables) - before;
 	UnregisterSnapshot(merge->snapshot);
 	ReportActivity(merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
+	StopActing();
+	AtEOXact_GUC(false, nest_level);
 	LeaveMerge();
 	SqlFinish();
 	PG_RETURN_INT64(derived);

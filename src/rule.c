@@ -30,6 +30,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "finding.h"
 #include "rule.h"
 
 PG_FUNCTION_INFO_V1(factmerge_drop_rule);
@@ -186,6 +187,45 @@ InOrder(List *rules)
 }
 
 /*
+ * The text of a rule's query.
+ */
+static char *
+RuleText(Rule *rule)
+{
+	SqlArgs		args = {0};
+
+	SqlAddArg(&args, OIDOID, ObjectIdGetDatum(rule->view));
+	return SqlFetchRow(InvalidSnapshot,
+					   "SELECT pg_catalog.rtrim(pg_catalog.btrim(pg_catalog.pg_get_viewdef($1, true)), ';')",
+					   &args)[0];
+}
+
+/*
+ * Refuse a rule of a table that has got another owner since it was declared: it is code
+ * in the name of that owner, who has not written it.
+ */
+void
+RefuseForeignRule(Rule *rule)
+{
+	Oid			author = RelationOwner(rule->view);
+	char	   *target = QualifiedRelation(rule->target);
+
+	if (author == RelationOwner(rule->target))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("rule \"%s\" was declared for another owner of table %s", rule->name, target),
+			 errdetail("It would run as \"%s\", and was declared for \"%s\".",
+					   GetUserNameFromId(RelationOwner(rule->target), false), GetUserNameFromId(author, false)),
+			 errhint("If what it calls is to be trusted, the owner can declare it again: SELECT %s(%s, %s, %s); else drop it: SELECT %s(%s, %s).",
+					 OurFunction("factmerge_add_rule"), quote_literal_cstr(rule->name),
+					 quote_literal_cstr(psprintf("%s(%s)", target, NameList(rule->columns, ""))),
+					 quote_literal_cstr(RuleText(rule)), OurFunction("factmerge_drop_rule"),
+					 quote_literal_cstr(rule->name),
+					 quote_literal_cstr(get_namespace_name(get_rel_namespace(rule->target))))));
+}
+
+/*
  * The rules of a schema, to be applied in this order.  Raises an error if they could
  * miss facts, of tables that have left their schema or that have come into it.
  */
@@ -196,7 +236,10 @@ RulesToApply(Oid schema)
 	ListCell   *lc;
 
 	foreach(lc, rules)
+	{
 		ReportBody(lfirst(lc), ERROR);
+		RefuseForeignRule(lfirst(lc));
+	}
 	return InOrder(rules);
 }
 
@@ -396,19 +439,13 @@ factmerge_rules(PG_FUNCTION_ARGS)
 	foreach(lc, LoadRules(schema))
 	{
 		Rule	   *rule = lfirst(lc);
-		SqlArgs		args = {0};
-		char	  **text;
 		Datum		values[5];
 		bool		nulls[5] = {false};
 
-		SqlAddArg(&args, OIDOID, ObjectIdGetDatum(rule->view));
-		text = SqlFetchRow(InvalidSnapshot,
-						   "SELECT pg_catalog.rtrim(pg_catalog.btrim(pg_catalog.pg_get_viewdef($1, true)), ';')",
-						   &args);
 		values[0] = NameDatum(rule->name);
 		values[1] = ObjectIdGetDatum(rule->target);
 		values[2] = NameArray(rule->columns);
-		values[3] = CStringGetTextDatum(text[0]);
+		values[3] = CStringGetTextDatum(RuleText(rule));
 		values[4] = RelationArray(rule->body);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

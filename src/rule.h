@@ -80,6 +80,7 @@ extern List *LoadRules(Oid schema);
 extern bool KnowsBodies(void);
 extern List *InOrder(List *rules);
 extern List *RulesToApply(Oid schema);
+extern void RefuseForeignRule(Rule *rule);
 extern void WarnOfMissing(Oid table);
 extern void RefuseInRule(Oid table);
 extern Rule *FindRule(List *rules, const char *name);
@@ -119,6 +120,7 @@ extern UniqueKey *KeyLookedUp(Rule *rule);
 extern bool MayConflict(Rule *rule);
 extern char *CandidateStatement(Rule *rule, const char *with, const char *queries);
 extern char *DeriveStatement(Rule *rule, const char *with, const char *query);
+extern char *NameList(List *names, const char *alias);
 extern char *SaveStatement(Rule *rule, Merge *merge);
 
 /* maintain.c */

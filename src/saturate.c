@@ -176,67 +176,86 @@ DerivationContext(void *arg)
 	errcontext("rule \"%s\"", ((Derivation *) arg)->rule);
 }
 
-/*
- * Save what has been derived where no trigger has anything to do, and take what
- * comes of it as news.
- */
-static int64
-SaveQuietly(Derivation *derivation)
+/* The work: save what has been derived, and take what comes of it as news */
+static void
+SaveAsNews(void *arg)
 {
-	int			nest_level = NewGUCNestLevel();
+	Derivation *derivation = arg;
 	bool		leads_on = ConsequencesOf(derivation->target)->derivations != NIL;
 	char	   *sql = leads_on ? psprintf("%s RETURNING *", derivation->save) : derivation->save;
 	SqlStatement *statement = SqlPrepare(sql, 0, NULL);
-	Tuplestorestate *news;
-	TupleDesc	description;
-	int64		count;
 
-	SetLocally("session_replication_role", "replica");
 	if (leads_on)
 	{
-		news = NewTuplestore();
-		count = SqlStoreRows(InvalidSnapshot, statement, news, &description);
+		Tuplestorestate *news = NewTuplestore();
+		TupleDesc	description;
+
+		(void) SqlStoreRows(InvalidSnapshot, statement, news, &description);
 		AddNews(derivation->target, description, news, false);
 	}
 	else
-		count = SqlExecutePrepared(statement, NULL, NULL);
+		(void) SqlExecutePrepared(statement, NULL, NULL);
 	SqlFree(statement);
-	AtEOXact_GUC(true, nest_level);
-	return count;
 }
 
 /*
- * Save what has been derived, with all that an INSERT sets off.  If that is done
- * as somebody else, then nothing that the caller could have put on the search
- * path is looked at.
+ * Save what has been derived where no trigger has anything to do.
  */
-static int64
+static void
+SaveQuietly(Derivation *derivation)
+{
+	DoWithoutTriggers(SaveAsNews, derivation);
+}
+
+/*
+ * Save what has been derived, with all that an INSERT sets off.
+ */
+static void
 SaveAsAlways(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
 {
-	bool		as_owner = !IsMerging() && derivation->owner != GetUserId();
-	int			nest_level = NewGUCNestLevel();
 	SqlStatement *statement = derivation->save_kept;
-	RoleSwitch	caller;
-	int64		count;
 
-	if (as_owner)
-	{
-		char	   *schema = get_namespace_name(get_rel_namespace(derivation->target));
-
-		SetLocally("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
-		BecomeRole(derivation->owner, &caller);
-	}
 	if (statement == NULL || keep == NULL)
 		statement = SqlPrepare(derivation->save, 0, NULL);
-	count = SqlExecuteUnder(snapshot, statement, NULL);
+	(void) SqlExecuteUnder(snapshot, statement, NULL);
 	if (keep && derivation->save_kept == NULL)
 		derivation->save_kept = SqlKeep(statement, keep);
 	else if (statement != derivation->save_kept)
 		SqlFree(statement);
+}
+
+/*
+ * Save what has been derived as the owner of its table.  If that is somebody else,
+ * then nothing that others could have put on the search path is looked at, and what he
+ * has deferred does not wait until he is gone.
+ */
+static void
+Save(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
+{
+	bool		as_owner = derivation->owner != GetUserId();
+	Oid			schema = get_rel_namespace(derivation->target);
+	int			nest_level = NewGUCNestLevel();
+	char	   *deferred = NULL;
+	RoleSwitch	caller;
+
 	if (as_owner)
+	{
+		deferred = DeferNothing(schema, derivation->target);
+		if (!IsMerging())
+			SetLocally("search_path", SafePath(schema, derivation->owner));
+		BecomeRestricted(derivation->owner, &caller);
+	}
+	if (derivation->quiet)
+		SaveQuietly(derivation);
+	else
+		SaveAsAlways(derivation, snapshot, keep);
+	if (as_owner)
+	{
 		BecomeCallerAgain(&caller);
-	AtEOXact_GUC(true, nest_level);
-	return count;
+		DeferAgain(deferred);
+	}
+	/* Nothing that code has set lasts */
+	AtEOXact_GUC(false, nest_level);
 }
 
 /* Rows on their way, and what they look like */
@@ -277,7 +296,7 @@ FetchRows(Derivation *derivation, char *sql, SqlStatement **kept, MemoryContext 
 	if (derivation->candidates)
 		AdviseThePlanner(sql == derivation->candidates);
 	if (!IsMerging())
-		BecomeRole(derivation->owner, &caller);
+		BecomeRestricted(derivation->owner, &caller);
 	if (statement == NULL)
 		statement = SqlPrepareQuery(sql);
 	rows->store = tuplestore_begin_heap(true, false, work_mem);
@@ -288,7 +307,7 @@ FetchRows(Derivation *derivation, char *sql, SqlStatement **kept, MemoryContext 
 		SqlFree(statement);
 	if (!IsMerging())
 		BecomeCallerAgain(&caller);
-	AtEOXact_GUC(true, nest_level);
+	AtEOXact_GUC(false, nest_level);
 }
 
 /*
@@ -319,10 +338,7 @@ Derive(Derivation *derivation, Snapshot snapshot, MemoryContext keep)
 	if (derived.count > 0)
 	{
 		SqlRegisterRows(DERIVED_NAME, InvalidOid, derived.description, derived.store);
-		if (derivation->quiet)
-			SaveQuietly(derivation);
-		else
-			SaveAsAlways(derivation, snapshot, keep);
+		Save(derivation, snapshot, keep);
 		SqlUnregisterRows(DERIVED_NAME);
 	}
 	if (derived.store)

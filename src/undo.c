@@ -99,20 +99,26 @@ ForgetPairs(Datum *values, bool *nulls, void *arg)
 			   psprintf("DELETE FROM %s WHERE merge_id = $1", TextDatumGetCString(values[0])), arg);
 }
 
-/* The work: take everything back */
-static void
-UndoMerge(Merge *merge, void *arg)
+/* What to take back, and where to return what that has come to */
+typedef struct Undoing
 {
-	int			nest_level = NewGUCNestLevel();
+	Merge	   *merge;
+	void	   *arg;
+} Undoing;
+
+/* The work: take facts and their pairs back */
+static void
+TakeBack(void *arg)
+{
+	Undoing    *undoing = arg;
+	Merge	   *merge = undoing->merge;
 	SqlArgs		args = {0};
 	ListCell   *lc;
 
-	RefuseReferred(merge);
-	SetLocally("session_replication_role", "replica");
 	SqlLetCodeSee(merge->search_path);
 	foreach(lc, merge->tables)
 		if (((FactTable *) lfirst(lc))->has_tags)
-		UndoTable(merge, lfirst(lc), arg);
+		UndoTable(merge, lfirst(lc), undoing->arg);
 	SqlLetCodeSee(NULL);
 	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	foreach(lc, merge->tables)
@@ -125,7 +131,18 @@ UndoMerge(Merge *merge, void *arg)
 					  " JOIN pg_catalog.pg_class AS c ON c.oid = k.map JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 					  " WHERE k.fact_table = $1", &fact_table, ForgetPairs, &args);
 	}
-	AtEOXact_GUC(true, nest_level);
+}
+
+/* The work: take everything back */
+static void
+UndoMerge(Merge *merge, void *arg)
+{
+	Undoing		undoing = {merge, arg};
+	SqlArgs		args = {0};
+
+	RefuseReferred(merge);
+	DoWithoutTriggers(TakeBack, &undoing);
+	SqlAddArg(&args, INT8OID, Int64GetDatum(merge->id));
 	(void) SqlExecuteAsOwner("DELETE FROM factmerge.conflict AS c WHERE c.merge_id = $1", &args);
 	NoteFinished(merge);
 	(void) SqlExecuteAsOwner("UPDATE factmerge.merge AS m SET undone = true WHERE m.merge_id = $1", &args);
@@ -152,6 +169,7 @@ factmerge_undo(PG_FUNCTION_ARGS)
 	CheckRights(&merge);
 	LockDestination(&merge);
 	LockTables(&merge);
+	ActForOwners(merge.tables);
 	UnregisterSnapshot(merge.snapshot);
 	/* Another may have been made, or undone, before we got the lock */
 	(void) DestinationOf(merge.id);
@@ -159,8 +177,9 @@ factmerge_undo(PG_FUNCTION_ARGS)
 		DoAndTakeBack(UndoMerge, &merge, fcinfo);
 	else
 		UndoMerge(&merge, fcinfo);
+	StopActing();
 	LeaveMerge();
 	SqlFinish();
-	AtEOXact_GUC(true, nest_level);
+	AtEOXact_GUC(false, nest_level);
 	return (Datum) 0;
 }

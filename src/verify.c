@@ -341,10 +341,12 @@ factmerge_verify(PG_FUNCTION_ARGS)
 	LoadHandlers(merge->tables);
 	merge->rules = RulesToApply(schema);
 	CheckRights(merge);
+	ActForOwners(merge->tables);
 	DoAndTakeBack(ReplayEverything, merge, NULL);
 
 	ReportActivity(merge, NULL, NULL);
-	AtEOXact_GUC(true, nest_level);
+	StopActing();
+	AtEOXact_GUC(false, nest_level);
 	LeaveMerge();
 	SqlFinish();
 	return (Datum) 0;
