@@ -69,6 +69,7 @@ RunningContext(void *arg)
 		errhint("Let the function set its own search_path (ALTER FUNCTION ... SET search_path = ...),"
 				" or merge with a search_path with which an INSERT into the table works.");
 	}
+	ExplainRefusal();
 	if (!running->analysed)
 		PointInto(running->sql);
 	errcontext("SQL statement \"%s\"", running->sql);

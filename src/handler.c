@@ -448,6 +448,7 @@ HandlerErrorContext(void *arg)
 {
 	HandlerRun *run = arg;
 
+	ExplainRefusal();
 	if (run->fact)
 		errcontext("handler %s for fact %s of table \"%s\"",
 				   run->handler->name, run->fact, run->table->name);
@@ -742,6 +743,7 @@ HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 	MemoryContext context;
 	ErrorContextCallback callback;
 
+	ActOnRelation(run->table->destination);
 	EnterRelation(run, relation);
 	MemoryContextReset(run->fact_context);
 	context = MemoryContextSwitchTo(run->fact_context);
@@ -752,7 +754,6 @@ HandleFact(HandlerRun *run, Relation relation, TupleTableSlot *slot)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	ActOnRelation(run->table->destination);
 	if (run->statement)
 		CallFunction(run, slot);
 	else if (run->trigger == NULL)

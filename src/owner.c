@@ -292,6 +292,14 @@ FindNamed(Node *node, void *arg)
 	return raw_expression_tree_walker(node, FindNamed, arg);
 }
 
+/* Whether a statement is one that calls code */
+static bool
+IsQuery(Node *statement)
+{
+	return IsA(statement, SelectStmt) || IsA(statement, InsertStmt) ||
+		IsA(statement, UpdateStmt) || IsA(statement, DeleteStmt);
+}
+
 /*
  * From now on, work is about what a statement names.  Where all tables have the same owner,
  * there is no need to look.
@@ -313,7 +321,7 @@ ActOnStatement(const char *sql)
 
 		if (IsA(statement, CreateTableAsStmt))
 			statement = ((CreateTableAsStmt *) statement)->query;
-		if (FindNamed(statement, &owner))
+		if (IsQuery(statement) && FindNamed(statement, &owner))
 			state.role = owner;
 	}
 }
@@ -341,23 +349,24 @@ CheckAsCaller(Node *node, void *arg)
 }
 
 /*
- * The fact table that a query writes, InvalidOid if there is none.
+ * The owner of the fact table that a query writes, InvalidOid if there is none.
  */
 static Oid
-WrittenBy(Query *query)
+OwnerOfWritten(Query *query)
 {
+	Oid			owner = InvalidOid;
 	ListCell   *lc;
 
 	if (query->resultRelation > 0)
-		return rt_fetch(query->resultRelation, query->rtable)->relid;
+		owner = OwnerAmong(rt_fetch(query->resultRelation, query->rtable)->relid);
 	foreach(lc, query->cteList)
 	{
 		Query	   *cte = (Query *) ((CommonTableExpr *) lfirst(lc))->ctequery;
 
-		if (IsA(cte, Query) && cte->resultRelation > 0)
-			return rt_fetch(cte->resultRelation, cte->rtable)->relid;
+		if (!OidIsValid(owner) && IsA(cte, Query))
+			owner = OwnerOfWritten(cte);
 	}
-	return InvalidOid;
+	return owner;
 }
 
 /*
@@ -371,7 +380,7 @@ BecomeWriter(Query *query, RoleSwitch *before)
 
 	if (!state.acting || GetUserId() != state.caller)
 		return false;
-	owner = OwnerAmong(WrittenBy(query));
+	owner = OwnerOfWritten(query);
 	if (!OidIsValid(owner) || owner == state.caller)
 		return false;
 	(void) CheckAsCaller((Node *) query, NULL);
@@ -445,6 +454,18 @@ SafePath(Oid schema, Oid role)
 	if (!IsSafeSchema(schema, role))
 		return "pg_catalog, pg_temp";
 	return psprintf("%s, pg_temp", quote_identifier(get_namespace_name(schema)));
+}
+
+/*
+ * Called from the context of an error: if code of an owner may not do what it wants, say
+ * why that is so, and who can let it.
+ */
+void
+ExplainRefusal(void)
+{
+	if (state.acting && GetUserId() != state.caller && geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		errhint("It runs as the owner of the table, in a security-restricted operation, for the tables are somebody else's."
+				" If it needs more, let the owner call.");
 }
 
 /*

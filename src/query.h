@@ -104,6 +104,7 @@ extern void ActOnRelation(Oid relation);
 extern bool BecomeWriter(Query *query, RoleSwitch *before);
 extern void BecomeActor(Actor *actor);
 extern void EndActor(Actor *actor);
+extern void ExplainRefusal(void);
 extern char *SafePath(Oid schema, Oid role);
 extern void DoWithoutTriggers(void (*work) (void *arg), void *arg);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);
