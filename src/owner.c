@@ -415,20 +415,23 @@ EndActor(Actor *actor)
 }
 
 /*
- * Whether only a role, and its members, can create anything in a schema.
+ * Whether only a role, or (InvalidOid) only its owner, can create anything in a schema.
  */
-static bool
+bool
 IsSafeSchema(Oid schema, Oid role)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
 	Datum		acl;
 	bool		isnull;
 	bool		safe;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	safe = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner == role ||
-		superuser_arg(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	if (!OidIsValid(role))
+		role = owner;
+	safe = owner == role || superuser_arg(owner);
 	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
 	if (!isnull)
 	{

@@ -105,6 +105,7 @@ extern bool BecomeWriter(Query *query, RoleSwitch *before);
 extern void BecomeActor(Actor *actor);
 extern void EndActor(Actor *actor);
 extern void ExplainRefusal(void);
+extern bool IsSafeSchema(Oid schema, Oid role);
 extern char *SafePath(Oid schema, Oid role);
 extern void DoWithoutTriggers(void (*work) (void *arg), void *arg);
 extern uint64 SqlExecuteAsOwner(const char *sql, SqlArgs *args);

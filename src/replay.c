@@ -535,9 +535,13 @@ void
 PrepareSession(Merge *merge)
 {
 	SetLocally("session_replication_role", "origin");
-	SetLocally("search_path",
-			   psprintf("%s%s%s", quote_identifier(merge->destination),
-						merge->search_path[0] ? ", " : "", merge->search_path));
+	/* Where others can create something, they could have it found in place of what is meant */
+	if (IsSafeSchema(get_namespace_oid(merge->destination, false), InvalidOid))
+		SetLocally("search_path",
+				   psprintf("%s%s%s", quote_identifier(merge->destination),
+							merge->search_path[0] ? ", " : "", merge->search_path));
+	else
+		SetLocally("search_path", merge->search_path);
 }
 
 /*
