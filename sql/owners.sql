@@ -171,7 +171,7 @@ SELECT * FROM own_log.heard();
 CREATE SCHEMA own_rule AUTHORIZATION regress_own_alice;
 SET ROLE regress_own_alice;
 CREATE TABLE own_rule.heard (a integer PRIMARY KEY);
-CREATE TABLE own_rule.told (a integer PRIMARY KEY, by name DEFAULT current_user CHECK (own_log.note('check', true)));
+CREATE TABLE own_rule.told (a integer PRIMARY KEY, word varchar, by name DEFAULT current_user CHECK (own_log.note('check', true)));
 CREATE CONSTRAINT TRIGGER later AFTER INSERT ON own_rule.told DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION own_log.note_trigger();
 SELECT factmerge_add_rule('tell', 'own_rule.told', 'SELECT own_log.note(''rule'', h.a) AS a FROM own_rule.heard AS h');
@@ -201,18 +201,18 @@ SET DateStyle = 'ISO, MDY';
 -- What others can create is not found in place of what is meant
 GRANT CREATE ON SCHEMA own_rule TO regress_own_ben;
 SET ROLE regress_own_ben;
-CREATE FUNCTION own_rule.abs(smallint) RETURNS smallint LANGUAGE plpgsql AS $$
+CREATE FUNCTION own_rule.lower(varchar) RETURNS varchar LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO own_log.entry VALUES (current_user, 'an intruder');
     RETURN $1;
 END $$;
 RESET ROLE;
-CREATE FUNCTION own_rule.absolute() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION own_rule.fold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.a := abs(NEW.a::smallint);
+    NEW.word := lower('X'::varchar);
     RETURN NEW;
 END $$;
-CREATE TRIGGER absolute BEFORE INSERT ON own_rule.told FOR EACH ROW EXECUTE FUNCTION own_rule.absolute();
+CREATE TRIGGER fold BEFORE INSERT ON own_rule.told FOR EACH ROW EXECUTE FUNCTION own_rule.fold();
 SET ROLE regress_own_ben;
 INSERT INTO own_rule.heard VALUES (4);
 RESET ROLE;
